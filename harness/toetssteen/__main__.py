@@ -1,0 +1,5 @@
+"""`python -m toetssteen` is `toets`."""
+
+from toetssteen.cli import main
+
+main()

@@ -1,0 +1,345 @@
+"""The values that walk through a run: frozen, slotted, ready for JSON, importing nothing heavy.
+
+An item becomes requests, requests are answered by responses, responses become a score, scores
+become an estimate. A missing answer is a `Failure` or a score with a reason, never a zero.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, Literal, Self
+
+Role = Literal["system", "user", "assistant"]
+Better = Literal["higher", "lower", "near_zero"]
+Finish = Literal["stop", "length", "filtered"]
+Basis = Literal["measured", "modelled", "declared", "unknown"]
+Record = dict[str, Any]  # a run as JSON: what reports and trackers read
+
+
+class Capability(StrEnum):
+    """What a candidate can be asked."""
+
+    LOGLIKELIHOOD = "loglikelihood"
+    GENERATE = "generate"
+
+
+class Status(StrEnum):
+    """What became of an estimate; only `measured` numbers may be decided on."""
+
+    MEASURED = "measured"
+    NOT_MEASURABLE = "not_measurable"  # the candidate or the machine gives no access
+    NOT_RESOLVABLE = "not_resolvable"  # too few items for the claim asked
+    CONFOUNDED = "confounded"  # a blind baseline or a placebo explains it
+    UNINFORMATIVE = "uninformative"  # constant or empty answers
+    WITHHELD = "withheld"  # a control did not land
+    NOT_RUN = "not_run"  # nothing was asked
+
+
+class Answered(StrEnum):
+    """What kind of answer came back; the taxonomy of unscored answers."""
+
+    VALID = "valid"
+    ABSTAINED = "abstained"  # says that it cannot know; a score may still follow
+    REFUSED = "refused"
+    OFF_FORMAT = "off_format"
+    EMPTY = "empty"
+    TRUNCATED = "truncated"
+    FILTERED = "filtered"
+    FAILED = "failed"
+
+
+# --- items and what is asked about them ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row of a task, with the groups it is reported by and the clusters it belongs to."""
+
+    id: str
+    fields: Mapping[str, object]
+    groups: Mapping[str, str] = field(default_factory=dict)
+    clusters: Mapping[str, str] = field(default_factory=dict)
+
+    def text(self, name: str) -> str:
+        """Return a field that the task says is text.
+
+        Raises:
+            KeyError: the item has no such field; item sources check columns beforehand.
+        """
+        return str(self.fields[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loglikelihood:
+    """How likely is `continuation` (in nats) after the conversation and the context?
+
+    `messages` are rendered by the candidate's chat template; `context` follows them as it is.
+    With neither, the continuation is scored from the start of the text.
+    """
+
+    continuation: str
+    messages: tuple[Message, ...] = ()
+    context: str = ""
+    kind: Literal["loglikelihood"] = "loglikelihood"
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """What does the candidate say next, in at most `max_tokens` tokens?"""
+
+    messages: tuple[Message, ...]
+    max_tokens: int
+    context: str = ""
+    stop: tuple[str, ...] = ()
+    kind: Literal["generate"] = "generate"
+
+
+Request = Loglikelihood | Generate
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """Log-probability of a continuation: natural logarithm, summed over its tokens."""
+
+    total: float
+    tokens: int
+    prompt_tokens: int = 0
+    greedy: bool | None = None  # every token was the likeliest one; None = not known
+    kind: Literal["likelihood"] = "likelihood"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What the candidate said, and why it stopped."""
+
+    text: str
+    finish: Finish
+    tokens: int
+    prompt_tokens: int = 0
+    kind: Literal["generation"] = "generation"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No answer, and why."""
+
+    why: Literal["error", "refused", "timeout", "too_long"]
+    reason: str
+    kind: Literal["failure"] = "failure"
+
+
+Response = Likelihood | Generation | Failure
+
+
+# --- answers, as they are kept ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One item's requests with their responses, under the key that finds it again."""
+
+    key: str
+    task: str
+    item: str
+    requests: tuple[Request, ...]
+    responses: tuple[Response, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one energy source counted while one block of requests was answered.
+
+    `joules` is None where the counter could not be read; `reason` then says why.
+    """
+
+    source: str
+    joules: float | None
+    basis: Basis
+    scope: str
+    method: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A number of items answered together: how long it took and what the meters counted."""
+
+    id: str
+    task: str
+    requests: int
+    seconds: float
+    readings: tuple[Reading, ...] = ()
+
+
+# --- scores and estimates --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where in an answer something was found (character offsets); never the text itself."""
+
+    kind: str
+    start: int
+    end: int
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one item is worth; `value` is None exactly when `why_unscored` says why."""
+
+    item: str
+    value: float | None
+    groups: Mapping[str, str]
+    clusters: Mapping[str, str]
+    answered: Answered = Answered.VALID
+    why_unscored: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
+    said: str = ""  # digest of what was answered, so that constant answers can be seen
+
+    @classmethod
+    def of(
+        cls,
+        item: Item,
+        value: float,
+        *,
+        answered: Answered = Answered.VALID,
+        parts: Mapping[str, float] | None = None,
+        spans: tuple[Span, ...] = (),
+        said: str = "",
+    ) -> Self:
+        """Score an item whose answer could be judged."""
+        return cls(
+            item=item.id,
+            value=value,
+            groups=item.groups,
+            clusters=item.clusters,
+            answered=answered,
+            parts=parts or {},
+            spans=spans,
+            said=sha256(said.encode()).hexdigest()[:16] if said else "",
+        )
+
+    @classmethod
+    def unscored(cls, item: Item, answered: Answered, why: str) -> Self:
+        """Say why an item has no score."""
+        return cls(item.id, None, item.groups, item.clusters, answered, why)
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What a metric may look at: a task's scores, and the blocks in which they were asked.
+
+    Where `scores` are those of one group, `others` are the task's other scores.
+    """
+
+    scores: tuple[Score, ...]
+    blocks: tuple[Block, ...] = ()
+    others: tuple[Score, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its interval, count, method and status.
+
+    `low` and `high` bound the `level` interval. `if_worst` and `if_best` say what the value
+    would be if every unscored answer had counted against or for the candidate (Manski bounds);
+    None where the metric has no bounded range or nothing is unscored.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    unscored: int
+    method: str
+    status: Status
+    reason: str = ""
+    unit: str = ""
+    level: float = 0.95
+    clusters: int | None = None
+    if_worst: float | None = None
+    if_best: float | None = None
+    basis: Basis | None = None  # of energy: where the number comes from
+    flags: tuple[str, ...] = ()
+
+    @classmethod
+    def none(
+        cls,
+        status: Status,
+        reason: str,
+        *,
+        n: int = 0,
+        unscored: int = 0,
+        unit: str = "",
+        basis: Basis | None = None,
+    ) -> Self:
+        """Say that there is no number, and why."""
+        return cls(None, None, None, n, unscored, "none", status, reason, unit, basis=basis)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One metric of one task, over all items or over one group."""
+
+    task: str
+    metric: str
+    better: Better
+    estimate: Estimate
+    group: str = ""  # "origin=turkish"; empty over all items
+
+    @property
+    def name(self) -> str:
+        """`bias/decision_pairs/origin_gap`, with `[origin=turkish]` for one group."""
+        whole = f"{self.task}/{self.metric}"
+        return f"{whole}[{self.group}]" if self.group else whole
+
+
+@dataclass(frozen=True, slots=True)
+class ControlResult:
+    """Where a subject whose result is known landed, and where it had to land."""
+
+    task: str
+    control: str
+    metric: str
+    expected: str
+    estimate: Estimate
+    landed: bool | None  # None: one group, reported beside the whole
+    group: str = ""
+
+
+# --- what the estimates say ------------------------------------------------------------------
+
+
+class Says(StrEnum):
+    """What a finding says of one registered criterion."""
+
+    MEETS = "meets"
+    DOES_NOT_MEET = "does_not_meet"
+    INCONCLUSIVE = "inconclusive"
+    NOT_MEASURED = "not_measured"
+    NEEDS_HUMAN_EVIDENCE = "needs_human_evidence"
+    NOT_APPLICABLE = "not_applicable"
+    REPORTED = "reported"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one result says of one criterion; without a criterion it is only reported."""
+
+    result: str
+    says: Says
+    because: str
+    criterion: str = ""
+    requirements: tuple[str, ...] = ()
+    estimate: Estimate | None = None
