@@ -1,0 +1,46 @@
+"""What a candidate is: it answers typed requests, in order, and failures are answers too."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from toetssteen.records import Capability, Request, Response
+from toetssteen.spec import CandidateSpec
+
+
+class Candidate(Protocol):
+    """The system under test, opened."""
+
+    def answer(self, requests: Sequence[Request], /) -> Sequence[Response]:
+        """Answer every request: same length, same order; trouble with one is a `Failure`."""
+        ...
+
+    def describe(self) -> Mapping[str, str]:
+        """Say what answered: weights digest, dtype, library versions, template, warnings."""
+        ...
+
+    def close(self) -> None:
+        """Give back memory and connections."""
+        ...
+
+
+class Adapter(Protocol):
+    """Knows one kind of candidate; says what it can do before anything is loaded."""
+
+    capabilities: frozenset[Capability]
+
+    def identify(self, card: CandidateSpec, folder: Path, /) -> str:
+        """Return a digest of what will answer: the weights, or what takes their place.
+
+        Raises:
+            ContentError: the card's weights are not there or are not what the card says.
+        """
+        ...
+
+    def open(self, card: CandidateSpec, folder: Path, /) -> Candidate:
+        """Open the candidate that a card describes; `folder` is where the card lies.
+
+        Raises:
+            CandidateError: it cannot be opened; says why.
+        """
+        ...
