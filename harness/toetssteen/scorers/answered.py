@@ -1,0 +1,48 @@
+"""Did an answer come at all? For tasks that are about what asking costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from toetssteen.records import (
+    Answered,
+    Capability,
+    Generate,
+    Generation,
+    Item,
+    Message,
+    Request,
+    Response,
+    Score,
+)
+from toetssteen.scorers import failed
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredScorer:
+    """Asks each prompt once; `value` is 1 for an answer that is not empty.
+
+    Args:
+        max_tokens: how much the candidate may say; the same for all, so that costs compare.
+    """
+
+    max_tokens: int = 32
+    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.GENERATE})
+    version: ClassVar[int] = 1
+    columns: frozenset[str] = field(default=frozenset({"prompt"}), init=False)
+
+    def requests(self, item: Item) -> Sequence[Request]:
+        """Ask once."""
+        return (Generate((Message("user", item.text("prompt")),), self.max_tokens),)
+
+    def score(self, item: Item, responses: Sequence[Response]) -> Score:
+        """Count tokens and see whether anything was said."""
+        if (failure := failed(item, responses)) is not None:
+            return failure
+        (response,) = responses
+        if not isinstance(response, Generation):
+            raise TypeError(f"expected a generation, got {response.kind}")
+        if not response.text.strip():
+            return Score.unscored(item, Answered.EMPTY, "the answer is empty")
+        parts = {"tokens": float(response.tokens), "prompt_tokens": float(response.prompt_tokens)}
+        return Score.of(item, 1.0, parts=parts, said=response.text)
