@@ -1,0 +1,229 @@
+"""Subjects whose result is known beforehand, put through the same scorer and metrics.
+
+A subject answers an item's requests without a model: it says what a field of the item holds,
+nothing, always the same, or leans as planted. Where it does not land in its declared band, the
+task's results are withheld.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import log
+from pathlib import Path
+from random import Random
+from typing import cast
+
+from toetssteen.errors import UnknownNameError
+from toetssteen.items import read_table, to_items
+from toetssteen.metrics import Metric, Rng
+from toetssteen.records import (
+    Block,
+    ControlResult,
+    Estimate,
+    Failure,
+    Generate,
+    Generation,
+    Item,
+    Likelihood,
+    Loglikelihood,
+    Marked,
+    Reading,
+    Request,
+    Response,
+    Status,
+)
+from toetssteen.registry import call
+from toetssteen.scorers import Scorer
+from toetssteen.spec import Band, ControlSpec
+
+Subject = Callable[[Item, Sequence[Request]], Sequence[Response]]
+
+BLOCK_SIZE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """Says nothing, and finds nothing likely."""
+
+    def __call__(self, _item: Item, requests: Sequence[Request]) -> Sequence[Response]:
+        """Answer with silence."""
+        return [
+            Generation("", "stop", 0)
+            if isinstance(request, Generate)
+            else Failure("error", "the subject is silent")
+            for request in requests
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Always says the same, and finds everything equally likely."""
+
+    text: str = "Ja"
+
+    def __call__(self, _item: Item, requests: Sequence[Request]) -> Sequence[Response]:
+        """Answer the same."""
+        return [_say(self.text) if isinstance(r, Generate) else _likely(-1.0) for r in requests]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Says what a field of the item holds; of a list the first, `otherwise` of an empty one."""
+
+    field: str
+    otherwise: str = ""
+
+    def __call__(self, item: Item, requests: Sequence[Request]) -> Sequence[Response]:
+        """Answer from the item."""
+        held = item.fields[self.field]
+        said = held[0] if isinstance(held, list) and held else held
+        text = self.otherwise if said in ([], None) else str(said)
+        return [_say(text) if isinstance(r, Generate) else _likely(-1.0) for r in requests]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaning:
+    """Decides at random per case, and leans `shift` logits more where a field is in the prompt.
+
+    Args:
+        field: the item's field to look for in the prompt; empty leans nowhere.
+        shift: logits added to the favourable label; below 0 against the person.
+        noise: standard deviation of the lean between items, equal for both renderings.
+    """
+
+    field: str = ""
+    shift: float = 0.0
+    noise: float = 1.0
+
+    def __call__(self, item: Item, requests: Sequence[Request]) -> Sequence[Response]:
+        """Give each label its likelihood."""
+        lean = Random(item.id).gauss(0.0, self.noise)  # noqa: S311 - a planted, repeatable lean
+        return [self._likelihood(item, request, lean) for request in requests]
+
+    def _likelihood(self, item: Item, request: Request, lean: float) -> Response:
+        if not isinstance(request, Loglikelihood):
+            raise TypeError("a leaning subject only answers likelihood requests")
+        prompt = "".join(message.content for message in request.messages) + request.context
+        planted = bool(self.field) and item.text(self.field) in prompt
+        favourable = request.continuation == item.text(item.text("favourable"))
+        logit = lean + (self.shift if planted else 0.0)
+        return _likely(log(0.5) + (logit / 2 if favourable else -logit / 2))
+
+
+SUBJECTS: dict[str, Callable[..., Subject]] = {
+    "constant": Constant,
+    "field": Field,
+    "leaning": Leaning,
+    "silent": Silent,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedControl:
+    """A control with its subject made and its items read."""
+
+    spec: ControlSpec
+    subject: Subject
+    items: tuple[Item, ...]
+
+
+def load_control(
+    spec: ControlSpec, *, file: Path, items: tuple[Item, ...], columns: frozenset[str]
+) -> LoadedControl:
+    """Make a control's subject and read its own items, if it has any.
+
+    Args:
+        spec: what the task's YAML says.
+        file: that YAML.
+        items: the task's items.
+        columns: the item fields that the scorer reads.
+
+    Raises:
+        UnknownNameError: no such subject.
+        ContentError: the control's items or arguments are not what they should be.
+    """
+    where = f"{file}: controls.{spec.name}.subject"
+    if spec.subject.name not in SUBJECTS:
+        raise UnknownNameError("control subject", spec.subject.name, SUBJECTS)
+    subject = cast("Subject", call(SUBJECTS[spec.subject.name], spec.subject.args, where=where))
+    if spec.items is not None:
+        table = read_table(spec.items, yaml_file=file)
+        # The subject says what these items hold whatever it is asked; the question may be absent.
+        unasked = dict.fromkeys(columns, "")
+        items = tuple(
+            replace(item, fields={**unasked, **item.fields})
+            for item in to_items(table, groups=spec.groups)
+        )
+    return LoadedControl(spec, subject, items)
+
+
+def run_control(
+    control: LoadedControl,
+    *,
+    task: str,
+    scorer: Scorer,
+    metrics: Mapping[str, Metric],
+    rng: Rng,
+) -> tuple[ControlResult, ...]:
+    """Put a control's subject through a task's scorer and metrics; say where it landed."""
+    asked = [(item, tuple(scorer.requests(item))) for item in control.items]
+    scores = tuple(scorer.score(item, control.subject(item, requests)) for item, requests in asked)
+    blocks = _blocks(task, control.spec, [len(requests) for _, requests in asked])
+    results = []
+    for metric_id, band in control.spec.expect.items():
+        metric = metrics[metric_id]
+        for group, inside in _groups(control.spec, Marked(scores, blocks), metric):
+            estimate = metric(inside, rng=rng)
+            # The band is for the whole; a group says how the whole came about.
+            landed = in_band(estimate, band) if not group else None
+            results.append(
+                ControlResult(
+                    task, control.spec.name, metric_id, str(band), estimate, landed, group
+                )
+            )
+    return tuple(results)
+
+
+def _groups(spec: ControlSpec, marked: Marked, metric: Metric) -> Iterator[tuple[str, Marked]]:
+    """Give all scores, then those of each group: the recall of a detector per type."""
+    yield "", marked
+    if not metric.by_group:
+        return
+    for dimension in spec.groups:
+        for value in sorted({score.groups[dimension] for score in marked.scores}):
+            inside = tuple(s for s in marked.scores if s.groups[dimension] == value)
+            outside = tuple(s for s in marked.scores if s.groups[dimension] != value)
+            yield f"{dimension}={value}", Marked(inside, others=outside)
+
+
+def _blocks(task: str, spec: ControlSpec, requests: Sequence[int]) -> tuple[Block, ...]:
+    """Return blocks that cost what the control says a request costs, or nobody knows what."""
+    blocks = []
+    for start in range(0, len(requests), BLOCK_SIZE):
+        asked = sum(requests[start : start + BLOCK_SIZE])
+        reading = Reading("none", None, "unknown", "unknown", "none", "the control has no counter")
+        if spec.joules_per_request is not None:
+            joules = spec.joules_per_request * asked
+            reading = Reading("planted", joules, "declared", "planted", "planted")
+        blocks.append(Block(f"{task}#{start // BLOCK_SIZE}", task, asked, 60.0, (reading,)))
+    return tuple(blocks)
+
+
+def in_band(estimate: Estimate, band: Band) -> bool:
+    """Does an estimate have the band's status, and its value lie within the bounds?"""
+    if estimate.status is not band.status:
+        return False
+    if band.status is not Status.MEASURED:
+        return True
+    value = estimate.value
+    if value is None:
+        return False
+    above = band.at_least is None or value >= band.at_least
+    return above and (band.at_most is None or value <= band.at_most)
+
+
+def _say(text: str) -> Generation:
+    return Generation(text, "stop", tokens=max(1, len(text.split())))
+
+
+def _likely(total: float) -> Likelihood:
+    return Likelihood(total, tokens=1)

@@ -1,0 +1,187 @@
+"""Answers to scores to estimates: pure, repeatable, asks nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from zlib import crc32
+
+import numpy as np
+
+from toetssteen.metrics import Metric, Rng
+from toetssteen.records import (
+    Answer,
+    Answered,
+    Block,
+    ControlResult,
+    Estimate,
+    Marked,
+    Result,
+    Score,
+    Status,
+)
+from toetssteen.run.controls import run_control
+from toetssteen.run.plan import LoadedTask, Plan, answer_key
+from toetssteen.run.store import Answers
+
+# Below 10 a group's number says more about persons than about the group; below 30 it is a hint.
+SUPPRESS_BELOW = 10
+INDICATIVE_BELOW = 30
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOutcome:
+    """What one task gave: every score, every estimate, every control."""
+
+    loaded: LoadedTask
+    scores: tuple[Score, ...]
+    answers: Mapping[str, Answer]  # by item
+    blocks: tuple[Block, ...]
+    results: tuple[Result, ...]
+    controls: tuple[ControlResult, ...]
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.loaded.name
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run gave."""
+
+    plan: Plan
+    tasks: tuple[TaskOutcome, ...]
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """Every result of every task."""
+        return tuple(result for task in self.tasks for result in task.results)
+
+
+def mark(plan: Plan, answers: Answers) -> Outcome:
+    """Score the stored answers and estimate; the same answers give the same digits.
+
+    Raises:
+        KeyError, TypeError, ValueError: a scorer or metric is wrong; that is a bug, not a score.
+    """
+    return Outcome(plan, tuple(_mark_task(plan, task, answers) for task in plan.tasks))
+
+
+def _mark_task(plan: Plan, loaded: LoadedTask, answers: Answers) -> TaskOutcome:
+    found = dict(_answers(plan, loaded, answers))
+    blocks = tuple(block for block in answers.blocks if block.task == loaded.name)
+    unasked = plan.not_measurable(loaded)
+    scores = tuple(_scores(loaded, found)) if found else ()
+    marked = Marked(scores, blocks)
+    controls = tuple(
+        result
+        for control in loaded.controls
+        for result in run_control(
+            control,
+            task=loaded.name,
+            scorer=loaded.scorer,
+            metrics=loaded.metrics,
+            rng=_rng(plan, loaded.name, control.spec.name),
+        )
+    )
+    results = tuple(
+        _withheld(result, controls)
+        for metric_id, metric in loaded.metrics.items()
+        for result in _estimates(plan, loaded, metric_id, metric, marked, unasked)
+    )
+    return TaskOutcome(loaded, scores, found, blocks, results, controls)
+
+
+def _answers(plan: Plan, loaded: LoadedTask, answers: Answers) -> Iterator[tuple[str, Answer]]:
+    for item in loaded.items:
+        requests = tuple(loaded.scorer.requests(item))
+        key = answer_key(plan.identity, loaded.name, item, requests)
+        if (answer := answers.by_key.get(key)) is not None:
+            yield item.id, answer
+
+
+def _scores(loaded: LoadedTask, found: Mapping[str, Answer]) -> Iterator[Score]:
+    for item in loaded.items:
+        answer = found.get(item.id)
+        if answer is None:
+            yield Score.unscored(item, Answered.FAILED, "not asked: the run is not complete")
+        else:
+            yield loaded.scorer.score(item, answer.responses)
+
+
+def _estimates(
+    plan: Plan,
+    loaded: LoadedTask,
+    metric_id: str,
+    metric: Metric,
+    marked: Marked,
+    unasked: str,
+) -> Iterator[Result]:
+    def result(estimate: Estimate, group: str = "") -> Result:
+        return Result(loaded.name, metric_id, metric.better, estimate, group)
+
+    if unasked:
+        yield result(Estimate.none(Status.NOT_MEASURABLE, unasked))
+        return
+    yield result(metric(marked, rng=_rng(plan, loaded.name, metric_id)))
+    if not metric.by_group:
+        return
+    for group, inside in _grouped(marked.scores):
+        rng = _rng(plan, loaded.name, metric_id, group)
+        yield result(_small_groups(metric(inside, rng=rng)), group)
+
+
+def _grouped(scores: Sequence[Score]) -> Iterator[tuple[str, Marked]]:
+    dimensions = scores[0].groups if scores else ()
+    for dimension in dimensions:
+        values = sorted({score.groups[dimension] for score in scores})
+        if len(values) < 2:
+            continue
+        for value in values:
+            inside = tuple(s for s in scores if s.groups[dimension] == value)
+            outside = tuple(s for s in scores if s.groups[dimension] != value)
+            yield f"{dimension}={value}", Marked(inside, others=outside)
+
+
+def _small_groups(estimate: Estimate) -> Estimate:
+    if estimate.status is not Status.MEASURED:
+        return estimate
+    if estimate.n < SUPPRESS_BELOW:
+        return Estimate.none(
+            Status.NOT_RESOLVABLE,
+            f"the group has fewer than {SUPPRESS_BELOW} scored items",
+            n=estimate.n,
+            unscored=estimate.unscored,
+            unit=estimate.unit,
+        )
+    if estimate.n < INDICATIVE_BELOW:
+        return replace(estimate, flags=(*estimate.flags, "indicative"))
+    return estimate
+
+
+def _withheld(result: Result, controls: Sequence[ControlResult]) -> Result:
+    """Withhold a number whose scorer or metric was just seen to be wrong."""
+    missed = [c for c in controls if c.metric == result.metric and c.landed is False]
+    if not missed or result.estimate.value is None:
+        return result
+    first = missed[0]
+    reason = (
+        f"control {first.control} did not land: expected {first.expected}, got "
+        f"{_said(first.estimate)}"
+    )
+    estimate = Estimate.none(
+        Status.WITHHELD,
+        reason,
+        n=result.estimate.n,
+        unscored=result.estimate.unscored,
+        unit=result.estimate.unit,
+    )
+    return replace(result, estimate=estimate)
+
+
+def _said(estimate: Estimate) -> str:
+    return estimate.status.value if estimate.value is None else f"{estimate.value:.4g}"
+
+
+def _rng(plan: Plan, *names: str) -> Rng:
+    """Return a generator that depends on the seed and the names, not on what ran before."""
+    return np.random.default_rng([plan.seed, *(crc32(name.encode()) for name in names)])

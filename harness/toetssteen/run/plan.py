@@ -1,0 +1,191 @@
+"""What will be asked of whom, and its fingerprint."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import TypeAdapter
+
+from toetssteen.candidates import Adapter
+from toetssteen.catalog import Card, Task
+from toetssteen.errors import ContentError
+from toetssteen.items import read_table, to_items
+from toetssteen.metrics import Metric
+from toetssteen.records import Item, Request
+from toetssteen.registry import Kind, call, load
+from toetssteen.run.controls import LoadedControl, load_control
+from toetssteen.scorers import Scorer
+from toetssteen.spec import PluginRef
+
+# Raise when the same answers would be kept or keyed in another way.
+SCHEMA = 1
+
+REQUESTS: TypeAdapter[tuple[Request, ...]] = TypeAdapter(tuple[Request, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTask:
+    """A task with its items read and its plugins made."""
+
+    task: Task
+    items: tuple[Item, ...]
+    items_digest: str
+    scorer: Scorer
+    metrics: Mapping[str, Metric]
+    controls: tuple[LoadedControl, ...]
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.task.name
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A candidate, the tasks it will be asked, and the settings that change an answer."""
+
+    card: Card
+    adapter: Adapter
+    identity: str
+    tasks: tuple[LoadedTask, ...]
+    seed: int
+    limit: int | None
+
+    @property
+    def fingerprint(self) -> str:
+        """The digest of everything that decides what is asked, of whom, and how it is scored."""
+        return _digest(self.record())
+
+    def record(self) -> dict[str, Any]:
+        """Return the plan as JSON, without the machine it was made on."""
+        return {
+            "schema": SCHEMA,
+            "candidate": {
+                "name": self.card.name,
+                "identity": self.identity,
+                # What a card says *about* a candidate does not change its answers.
+                "card": self.card.spec.model_dump(
+                    mode="json", exclude={"title", "licence", "languages", "notes", "verified"}
+                ),
+            },
+            "tasks": [_task_record(task) for task in self.tasks],
+            "seed": self.seed,
+            "limit": self.limit,
+        }
+
+    def not_measurable(self, task: LoadedTask) -> str:
+        """Return why this candidate cannot be asked the task, or nothing if it can."""
+        lacking = sorted(task.scorer.needs - self.adapter.capabilities)
+        if not lacking:
+            return ""
+        return f"the candidate offers no {', '.join(lacking)}"
+
+
+def make_plan(card: Card, tasks: Sequence[Task], *, seed: int, limit: int | None = None) -> Plan:
+    """Read the items, make the plugins and check that everything fits, before anything runs.
+
+    Args:
+        card: the candidate.
+        tasks: what to ask.
+        seed: from which all randomness comes.
+        limit: at most this many items a task; the plan says so, and so does the report.
+
+    Raises:
+        ContentError: YAML, items or arguments are not what they should be.
+        UnknownNameError: no such adapter, scorer, metric or item source.
+    """
+    adapter = load_adapter(card)
+    return Plan(
+        card=card,
+        adapter=adapter,
+        identity=adapter.identify(card.spec, card.file.parent),
+        tasks=tuple(load_task(task, limit=limit) for task in tasks),
+        seed=seed,
+        limit=limit,
+    )
+
+
+def load_adapter(card: Card) -> Adapter:
+    """Return the adapter that a card names."""
+    ref = card.spec.adapter
+    made = load("adapters", ref.name, file=_beside(card.file, ref))
+    return cast("Adapter", made())
+
+
+def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
+    """Read a task's items and make its scorer and metrics.
+
+    Raises:
+        ContentError: see `make_plan`.
+    """
+    spec, file = task.spec, task.file
+    scorer: Scorer = _make("scorers", spec.scorer, file=file, where="scorer")
+    metrics: dict[str, Metric] = {
+        ref.id: _make("metrics", ref, file=file, where=f"metrics.{ref.id}") for ref in spec.metrics
+    }
+    table = read_table(spec.items, yaml_file=file)
+    items = to_items(table, groups=spec.groups, clusters=spec.clusters, columns=scorer.columns)
+    return LoadedTask(
+        task=task,
+        items=items if limit is None else _spread(items, limit),
+        items_digest=table.digest,
+        scorer=scorer,
+        metrics=metrics,
+        controls=tuple(
+            load_control(control, file=file, items=items, columns=scorer.columns)
+            for control in spec.controls
+        ),
+    )
+
+
+def answer_key(identity: str, task: str, item: Item, requests: Sequence[Request]) -> str:
+    """Return the key under which an item's answer is kept.
+
+    Items and requests decide, not the file they came from: a task whose scoring is corrected
+    finds its answers again, one whose question has changed does not.
+    """
+    # Defaults are left out, so that a request type may grow a field without losing old answers.
+    asked = REQUESTS.dump_json(tuple(requests), exclude_defaults=True)
+    return sha256(f"{identity}\n{task}\n{item.id}\n".encode() + asked).hexdigest()[:32]
+
+
+def _spread(items: tuple[Item, ...], limit: int) -> tuple[Item, ...]:
+    """Take `limit` items evenly over the list: files are often sorted by group."""
+    if limit >= len(items):
+        return items
+    return tuple(items[i * len(items) // limit] for i in range(limit))
+
+
+def _make(kind: Kind, ref: PluginRef, *, file: Path, where: str) -> Any:  # noqa: ANN401
+    plugin = load(kind, ref.name, file=_beside(file, ref))
+    return call(plugin, ref.args, where=f"{file}: {where}")
+
+
+def _beside(file: Path, ref: PluginRef) -> Path | None:
+    if ref.file is None:
+        return None
+    place = (file.parent / ref.file).resolve()
+    if not place.is_relative_to(file.parent.resolve()):
+        raise ContentError(file, f"file: {ref.file}: lies outside the folder of the YAML")
+    return place
+
+
+def _task_record(loaded: LoadedTask) -> dict[str, Any]:
+    spec = loaded.task.spec
+    return {
+        "name": loaded.name,
+        "version": spec.version,
+        "items_sha256": loaded.items_digest,
+        "items": len(loaded.items),
+        "scorer": {**spec.scorer.model_dump(mode="json"), "version": loaded.scorer.version},
+        "clusters": list(spec.clusters),
+        "groups": list(spec.groups),
+    }
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    canonical = json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return sha256(canonical.encode()).hexdigest()
