@@ -23,6 +23,8 @@ ASKED = [
     Loglikelihood("beslist", context="De gemeente "),
     Loglikelihood(" loket is open", context="Antwoord: het"),
     Loglikelihood("No", messages=(Message("user", "Yes or No. " * 9),)),
+    # The same tokens, cut in another place: two requests, not one.
+    Loglikelihood(" gemeente beslist", context="De"),
 ]
 
 
@@ -69,6 +71,7 @@ def test_likelihoods_equal_a_plain_loop_in_double_precision(
     long = "[user]" + "Yes or No. " * 9 + "\n[assistant]"
     whole = ids("De gemeente beslist")
     spaced = len(ids("De gemeente"))
+    early = len(ids("De"))
     loket = ids("Antwoord: het loket is open")
     cut = len(ids("Antwoord: het"))
     expected = [
@@ -79,6 +82,7 @@ def test_likelihoods_equal_a_plain_loop_in_double_precision(
         plain(whole[:spaced], whole[spaced:]),  # white space goes with the continuation
         plain(loket[:cut], loket[cut:]),
         plain(ids(long), ids("No")),
+        plain(whole[:early], whole[early:]),
     ]
     answers = candidate.answer(ASKED)
     totals = [answer.total for answer in answers if isinstance(answer, Likelihood)]
@@ -95,6 +99,23 @@ def test_batches_do_not_change_answers(tiny_model: Path, batch_size: int) -> Non
         assert isinstance(batched, Likelihood)
         assert batched.total == pytest.approx(alone.total, abs=1e-4)
         assert (batched.tokens, batched.greedy) == (alone.tokens, alone.greedy)
+
+
+def test_siblings_are_scored_alike_whether_or_not_their_context_is_shared(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short and long options behind one question: branching the cache changes nothing."""
+    question = Message("user", "Beslist de gemeente op uw bezwaar, ja of nee? Het loket is open.")
+    options = ["Ja", "Nee", "Het loket is open.", "J", "De gemeente beslist"]
+    asked = [Loglikelihood(option, messages=(question,)) for option in options]
+    shared = opened(tiny_model).answer(asked)
+    monkeypatch.setattr("toetssteen.candidates.causal._can_branch", lambda _cache: False)
+    whole = opened(tiny_model).answer(asked)
+    for one, other in zip(shared, whole, strict=True):
+        assert isinstance(one, Likelihood)
+        assert isinstance(other, Likelihood)
+        assert one.total == pytest.approx(other.total, abs=1e-4)
+        assert (one.tokens, one.prompt_tokens) == (other.tokens, other.prompt_tokens)
 
 
 def test_greedy_texts_equal_plain_generate(candidate: Candidate, tiny_model: Path) -> None:

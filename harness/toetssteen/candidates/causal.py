@@ -1,21 +1,23 @@
 """A causal language model run by transformers: likelihood and greedy generation, in batches.
 
-This is the plain computation: every row is computed whole, equal rows once. Rows are padded on
-the left, so that the scored positions stand at the end and the head is only run there.
+This is the plain computation: every row is computed whole, except that what several continuations
+have before them is computed once. Rows are padded on the left, so that the scored positions stand
+at the end and the head is only run there.
 """
 
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from inspect import signature
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.cache_utils import DynamicLayer
 from transformers.utils import logging as transformers_logging
 
 from toetssteen.candidates import gguf
@@ -35,6 +37,10 @@ from toetssteen.records import (
 from toetssteen.spec import CandidateSpec
 
 Tokens = tuple[int, ...]
+# What torch and transformers make; their types cost a minute to check and say little here.
+Tensor = Any
+Model = Any
+Row = TypeVar("Row")
 
 
 def open_causal(card: CandidateSpec, weights: LocalWeights) -> "Causal":
@@ -88,8 +94,8 @@ class Causal:
 
     def __init__(
         self,
-        model: Any,  # noqa: ANN401 - transformers' classes are not typed
-        tokenizer: Any,  # noqa: ANN401
+        model: Model,
+        tokenizer: Model,
         *,
         card: CandidateSpec,
         digest: str,
@@ -223,22 +229,70 @@ class Causal:
     # --- likelihood --------------------------------------------------------------------------
 
     def _score(self, scored: Mapping[int, _Scored]) -> dict[int, Response]:
-        """Score requests; those with equal rows (one-token labels) share one computation."""
-        by_row: dict[Tokens, list[int]] = defaultdict(list)
-        for place, tokens in scored.items():
-            by_row[tokens.row].append(place)
-        answers: dict[int, Response] = {}
-        for batch in _batches(by_row, size=self._card.batch_size):
-            keep = max(len(scored[p].continuation) for row in batch for p in by_row[row])
-            logits = self._logits(batch, keep=keep)
-            for row, last in zip(batch, logits, strict=True):
-                logprobs = last.float().log_softmax(-1)
-                for place in by_row[row]:
-                    answers[place] = _likelihood(scored[place], logprobs)
-        return answers
+        """Score requests: equal ones once, and what several have before them once."""
+        by_context: dict[Tokens, set[_Scored]] = defaultdict(set)
+        for tokens in scored.values():
+            by_context[tokens.context].add(tokens)
+        shared = {c: sorted(g, key=_order) for c, g in by_context.items() if _worth_sharing(c, g)}
+        results: dict[_Scored, Likelihood] = {}
+        most = max((len(group) for group in shared.values()), default=1)
+        for contexts in _batches(shared, key=tuple, size=2 * self._card.batch_size // most):
+            results.update(self._score_siblings(contexts, [shared[c] for c in contexts]))
+        alone = {tokens for tokens in scored.values() if tokens not in results}
+        for batch in _batches(alone, key=_order, size=self._card.batch_size):
+            results.update(self._score_rows(batch))
+        return {place: results[tokens] for place, tokens in scored.items()}
 
-    def _logits(self, rows: Sequence[Tokens], *, keep: int) -> Any:  # noqa: ANN401
-        """Return the logits at the last `keep` positions: (rows, keep, vocabulary)."""
+    def _score_rows(self, batch: Sequence[_Scored]) -> dict[_Scored, Likelihood]:
+        """Score each request in a row of its own."""
+        keep = max(len(tokens.continuation) for tokens in batch)
+        logits = self._forward([tokens.row for tokens in batch], keep=keep).logits[:, -keep:]
+        return {
+            tokens: _likelihood(tokens, last.float().log_softmax(-1))
+            for tokens, last in zip(batch, logits, strict=True)
+        }
+
+    def _score_siblings(
+        self, contexts: Sequence[Tokens], groups: Sequence[Sequence[_Scored]]
+    ) -> dict[_Scored, Likelihood]:
+        """Score the continuations of each context on what was computed for the context."""
+        out = self._forward(contexts, keep=1, cache=True)
+        flat = [(row, tokens) for row, group in enumerate(groups) for tokens in group]
+        tails = [tokens.continuation[:-1] for _, tokens in flat]
+        rows = torch.tensor([row for row, _ in flat], device=self._model.device)
+        first = out.logits[:, -1][rows].unsqueeze(1)
+        if not any(tails):
+            logits = first
+        elif _can_branch(out.past_key_values):
+            logits = torch.cat(
+                [first, self._branch(out.past_key_values, rows, contexts, tails)], 1
+            )
+        else:
+            return self._score_rows([tokens for _, tokens in flat])
+        return {
+            tokens: _likelihood(tokens, last[: len(tokens.continuation)].float().log_softmax(-1))
+            for (_, tokens), last in zip(flat, logits, strict=True)
+        }
+
+    def _branch(
+        self, cache: Model, rows: Tensor, contexts: Sequence[Tokens], tails: list[Tokens]
+    ) -> Tensor:
+        """Return the logits behind every tail token: (branches, longest tail, vocabulary)."""
+        _, mask = self._pad_left(contexts)
+        cache.batch_select_indices(rows)
+        width = max(len(tail) for tail in tails)
+        # Padding stands on the right here: a causal model never looks ahead to it.
+        padded = [[*tail, *[self._pad] * (width - len(tail))] for tail in tails]
+        ids = torch.tensor(padded, device=self._model.device)
+        mask = torch.cat([mask[rows], torch.ones_like(ids)], 1)
+        positions = (mask.cumsum(-1) - 1)[:, -width:]
+        extra = {"position_ids": positions} if "position_ids" in self._accepts else {}
+        with torch.inference_mode():
+            out = self._model(input_ids=ids, attention_mask=mask, past_key_values=cache, **extra)
+        return out.logits
+
+    def _forward(self, rows: Sequence[Tokens], *, keep: int, cache: bool = False) -> Model:
+        """Run rows through the model; the head only at the last `keep` positions if it can."""
         ids, mask = self._pad_left(rows)
         extra = {}
         if "position_ids" in self._accepts:
@@ -246,10 +300,9 @@ class Causal:
         if "logits_to_keep" in self._accepts:
             extra["logits_to_keep"] = keep
         with torch.inference_mode():
-            out = self._model(input_ids=ids, attention_mask=mask, use_cache=False, **extra)
-        return out.logits[:, -keep:]
+            return self._model(input_ids=ids, attention_mask=mask, use_cache=cache, **extra)
 
-    def _pad_left(self, rows: Sequence[Tokens]) -> tuple[Any, Any]:
+    def _pad_left(self, rows: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
         width = max(len(row) for row in rows)
         ids = torch.full((len(rows), width), self._pad, dtype=torch.long)
         mask = torch.zeros((len(rows), width), dtype=torch.long)
@@ -267,7 +320,7 @@ class Causal:
         for place, tokens in prompts.items():
             by_row[tokens].append(place)
         answers: dict[int, Response] = {}
-        for batch in _batches(by_row, size=self._card.batch_size):
+        for batch in _batches(by_row, key=tuple, size=self._card.batch_size):
             for row, said in zip(batch, self._continue(batch, max_tokens, stop), strict=True):
                 generation = self._read(said, prompt=row, stop=stop)
                 answers.update(dict.fromkeys(by_row[row], generation))
@@ -303,7 +356,7 @@ class Causal:
         return Generation(text, finish, tokens=len(said), prompt_tokens=len(prompt))
 
 
-def _likelihood(tokens: _Scored, logprobs: Any) -> Likelihood:  # noqa: ANN401
+def _likelihood(tokens: _Scored, logprobs: Tensor) -> Likelihood:
     count = len(tokens.continuation)
     read = logprobs[-count:]
     targets = torch.tensor(tokens.continuation, device=read.device)
@@ -316,23 +369,41 @@ def _likelihood(tokens: _Scored, logprobs: Any) -> Likelihood:  # noqa: ANN401
     )
 
 
-def _batches(rows: Mapping[Tokens, object], *, size: int) -> list[list[Tokens]]:
+def _order(tokens: _Scored) -> tuple[int, ...]:
+    """Order by what goes through the model; the cut between context and continuation last."""
+    return (*tokens.context, *tokens.continuation, len(tokens.context))
+
+
+def _worth_sharing(context: Tokens, group: Collection[_Scored]) -> bool:
+    """Is more computed before the continuations than in them?"""
+    return len(group) > 1 and len(context) > max(len(tokens.continuation) for tokens in group)
+
+
+def _can_branch(cache: Model) -> bool:
+    """Can rows of the cache be taken apart? Not with windows, recurrent states or own classes."""
+    return isinstance(cache, DynamicCache) and all(
+        type(layer) is DynamicLayer for layer in cache.layers
+    )
+
+
+def _batches(rows: Iterable[Row], *, key: Callable[[Row], Tokens], size: int) -> list[list[Row]]:
     """Cut rows into batches of like length; ties in the ids' order, so that runs agree."""
-    ordered = sorted(rows, key=lambda row: (len(row), row), reverse=True)
+    ordered = sorted(rows, key=lambda row: (len(key(row)), key(row)), reverse=True)
+    size = max(1, size)
     return [ordered[i : i + size] for i in range(0, len(ordered), size)]
 
 
-def _stop_at(stop: tuple[str, ...], tokenizer: Any, start: int) -> Callable[..., Any]:  # noqa: ANN401
+def _stop_at(stop: tuple[str, ...], tokenizer: Model, start: int) -> Callable[..., Tensor]:
     """Return a criterion that ends a row once a stop string stands in what it said."""
 
-    def done(ids: Any, _scores: Any, **_: object) -> Any:  # noqa: ANN401
+    def done(ids: Tensor, _scores: Tensor, **_: object) -> Tensor:
         said = tokenizer.batch_decode(ids[:, start:], skip_special_tokens=True)
         return torch.tensor([any(s in text for s in stop) for text in said], device=ids.device)
 
     return done
 
 
-def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:  # noqa: ANN401
+def _end_tokens(model: Model, tokenizer: Model) -> frozenset[int]:
     """Return the tokens that end an answer, by tokenizer and generation settings."""
     configured = model.generation_config.eos_token_id
     listed = configured if isinstance(configured, list) else [configured]
