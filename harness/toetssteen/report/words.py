@@ -5,6 +5,7 @@ neither can lack what the other has.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -23,7 +24,9 @@ DIGITS = 3
 SMALLEST, LARGEST = Decimal("1e-4"), Decimal("1e9")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 ISO_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
-NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?")
+# Longer or deeper than this the code never speaks; a candidate's error message may.
+LONGEST, DEEPEST = 2000, 4
+NUMBER = re.compile(r"[-+]?\d{1,20}(\.\d{1,20})?([eE][-+]?\d{1,3})?", re.ASCII)
 
 
 class MetricWords(Spec):
@@ -123,6 +126,10 @@ class Words:
         known = self.file.labels[kind].get(name)
         return known[self.language] if known is not None else name.replace("_", " ")
 
+    def told(self, text: Mapping[str, str] | None) -> str:
+        """Return a text of the record, which has both languages; of None, nothing."""
+        return "" if text is None else text[self.language]
+
     def listing(self, parts: list[str]) -> str:
         """Return `a, b and c`."""
         if len(parts) < 2:
@@ -169,6 +176,11 @@ class Words:
             shown = next((r for d in range(4, 7) if (r := _round(whole, d)) != 100), shown)
         return Amount(self._plain(shown) + ("%" if percent else ""), exact)
 
+    def exactly(self, value: float | str, *, percent: bool = False) -> str:
+        """Return a number that somebody chose, with every digit that was chosen."""
+        whole = Decimal(str(value)) * (100 if percent else 1)
+        return self._plain(whole) + ("%" if percent else "")
+
     def number(self, value: float) -> str:
         """Return a number with three significant digits."""
         return self.amount(value).text
@@ -213,29 +225,31 @@ class Words:
             said: a reason, a method or a band.
             percent: are the metric's values in it shown as percentages?
         """
-        for pattern, replacement in _patterns(self.language):
-            found = pattern.fullmatch(said)
-            if found is not None:
-                return Phrase(self._fill(replacement, found, percent=percent))
+        return self._phrase(said, percent=percent, depth=0)
+
+    def _phrase(self, said: str, *, percent: bool, depth: int) -> Phrase:
+        if len(said) <= LONGEST and depth < DEEPEST:
+            for pattern, replacement in _patterns(self.language):
+                found = pattern.fullmatch(said)
+                if found is not None:
+                    return Phrase(self._fill(replacement, found, percent=percent, depth=depth))
         return Phrase(said, foreign=self.language != "en")
 
-    def _fill(self, replacement: str, found: re.Match[str], *, percent: bool) -> str:
-        plain = [self._piece(piece or "", percent=False) for piece in found.groups()]
+    def _fill(self, replacement: str, found: re.Match[str], *, percent: bool, depth: int) -> str:
+        plain = [self._piece(piece, percent=False, depth=depth) for piece in found.groups()]
         named = {
-            name: self._piece(piece or "", percent=percent)
+            name: self._piece(piece, percent=percent, depth=depth)
             for name, piece in found.groupdict().items()
         }
         return replacement.format(*plain, **named)
 
-    def _piece(self, piece: str, *, percent: bool) -> str:
-        if piece.isdecimal() and not percent:
-            return self.integer(int(piece))
+    def _piece(self, piece: str, *, percent: bool, depth: int) -> str:
         if NUMBER.fullmatch(piece):
-            return self.amount(float(piece), percent=percent).text
+            return self.exactly(piece, percent=percent)
         for kind in ("statuses", "answered", "failures", "controls"):
             if piece in self.file.labels[kind]:
                 return self.label(kind, piece)
-        return self.phrase(piece, percent=percent).text
+        return self._phrase(piece, percent=percent, depth=depth + 1).text
 
     def terms(self, text: str) -> str:
         """Say articles, sources and dates that were written in one language only."""
@@ -244,10 +258,16 @@ class Words:
         return ISO_DATE.sub(lambda found: self._iso_day(found[0]), text)
 
     def _iso_day(self, text: str) -> str:
-        try:
-            return self.day(date.fromisoformat(text))
-        except ValueError:
-            return text
+        day = day_of(text)
+        return text if day is None else self.day(day)
+
+
+def day_of(text: str | None) -> date | None:
+    """Return the day of an ISO 8601 date or moment; None where there is none."""
+    try:
+        return None if text is None else datetime.fromisoformat(text).date()
+    except ValueError:
+        return None
 
 
 def _round(value: Decimal, digits: int) -> Decimal:
