@@ -1,6 +1,5 @@
 """Names to suites, tasks and candidates: bundled, of a lab, and mistyped."""
 
-import json
 import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
@@ -257,9 +256,3 @@ def test_a_package_that_promises_content_and_has_none_is_named(
         Catalog().task("quality/reading")
     assert "content 'hu' is promised by an installed package as hu_gone" in str(caught.value)
     assert "uninstall it" in str(caught.value)
-
-
-def test_bundled_items_are_one_object_a_line_with_a_text_id(root: Path) -> None:
-    for file in (root / "suites").glob("*/*.jsonl"):
-        for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
-            assert isinstance(json.loads(line)["id"], str), f"{file}: {line[:60]}"

@@ -72,7 +72,7 @@ def test_a_line_separator_inside_a_text_does_not_split_the_line(char: str, tmp_p
     assert table.rows[1].line == 2
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.dictionaries(st.text(), st.text() | st.integers() | st.none())))
 def test_what_is_written_as_json_lines_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, written: list[dict[str, object]]
@@ -202,7 +202,7 @@ def test_a_header_alone_holds_no_items(tmp_path: Path) -> None:
         to_items(from_csv(tmp_path, "id,text\n"))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=20))
 def test_what_is_written_as_csv_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, written: list[tuple[str, str]]
@@ -338,7 +338,7 @@ def test_a_file_that_has_changed_at_its_source_is_not_kept(site: str, cache_fold
     assert files_in(cache_folder) == []
 
 
-@pytest.mark.parametrize("url", ["SITE/gone", "http://127.0.0.1:1/x", "x.jsonl", "http://[x"])
+@pytest.mark.parametrize("url", ["SITE/gone", "http://127.0.0.1:1/x", "x.jsonl", "http://x:port/"])
 def test_a_file_that_cannot_be_fetched_says_what_to_do_offline(
     url: str, site: str, cache_folder: Path
 ) -> None:

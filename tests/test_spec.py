@@ -271,6 +271,12 @@ def test_a_file_that_is_no_yaml_mapping_is_refused_with_the_line(
     assert found.startswith(said)
 
 
+def test_a_list_that_holds_itself_comes_to_an_end(file: Path) -> None:
+    assert faults(CandidateSpec, CARD + "languages: [&a [*a]]\n", file) == [
+        "languages.0: should be text"
+    ]
+
+
 def test_yaml_cannot_make_python_objects(file: Path) -> None:
     (found,) = faults(CandidateSpec, "title: !!python/object/apply:os.getcwd []\n", file)
     assert found.startswith("1: not valid YAML: could not determine a constructor")

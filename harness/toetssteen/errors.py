@@ -99,15 +99,21 @@ _WORDS = {
 def in_words(fault: ErrorDetails) -> str:
     """Return what pydantic found, in the words of somebody who writes YAML."""
     kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
-    if given is None and kind.endswith("_type"):
-        return "is empty"
-    if kind == "string_type" and isinstance(given, list | tuple | dict):
-        return "should be text"
-    if kind in {"literal_error", "enum"}:
-        return f"should be {context['expected']}, not {given!r}"
-    if kind.startswith("date"):
-        return "should be a date, such as 2026-12-31"
-    if kind == "too_short":
-        return f"should hold at least {context['min_length']}"
-    said = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return _WORDS.get(kind, said)
+    match kind:
+        case _ if given is None and kind.endswith("_type"):
+            said = "is empty"
+        case "string_type" if isinstance(given, list | tuple | dict):
+            said = "should be text"
+        case "literal_error" | "enum":
+            said = f"should be {context['expected']}, not {given!r}"
+        case "too_short":
+            said = f"should hold at least {context['min_length']}"
+        case "too_long":
+            said = f"should hold at most {context['max_length']}"
+        case _ if kind.startswith("date"):
+            said = "should be a date, such as 2026-12-31"
+        case _:
+            # What we raise ourselves, and what pydantic says plainly.
+            own = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            said = _WORDS.get(kind, own)
+    return said

@@ -113,16 +113,17 @@ def call(
         ContentError: an argument is unknown, missing or of the wrong type.
     """
     parameters = list(signature(plugin).parameters.values())[len(given) :]
+    stars = {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}
+    named = [p for p in parameters if p.kind not in stars]
     if not any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
-        names_known = [p.name for p in parameters]
+        names_known = [p.name for p in named]
         for name in args:
             if name not in names_known:
                 raise ContentError(
                     where, f"args.{name}: unknown key{did_you_mean(name, names_known)}"
                 )
-    for p in parameters:
-        required = p.default is Parameter.empty and p.kind is not Parameter.VAR_KEYWORD
-        if required and p.name not in args:
+    for p in named:
+        if p.default is Parameter.empty and p.name not in args:
             raise ContentError(where, f"args.{p.name}: is required")
     return plugin(*given, **_checked(plugin, args, where))
 
@@ -194,4 +195,6 @@ def _from_file(file: Path, name: str) -> Plugin:
     if plugin is None:
         defined = [known for known in vars(sys.modules[unique]) if not known.startswith("_")]
         raise ContentError(file, f"defines no {name}{did_you_mean(name, defined)}")
+    if not callable(plugin):
+        raise ContentError(file, f"{name} is not a class or function")
     return plugin

@@ -82,7 +82,8 @@ def _missed(loaded: LoadedTask) -> Iterator[str]:
 
 def _code(task: Task) -> Iterator[str]:
     spec = task.spec
-    for ref in (spec.items, spec.scorer, *spec.metrics):
+    sources = [control.items for control in spec.controls if control.items is not None]
+    for ref in (spec.items, spec.scorer, *spec.metrics, *sources):
         if ref.file is not None:
             yield str(task.file.parent / ref.file)
 

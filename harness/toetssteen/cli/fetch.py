@@ -8,6 +8,7 @@ from toetssteen import cache
 from toetssteen.candidates.weights import fetch
 from toetssteen.catalog import Catalog
 from toetssteen.cli import options
+from toetssteen.errors import ContentError
 
 
 @click.command("fetch")
@@ -36,6 +37,8 @@ def _items(catalog: Catalog, name: str) -> None:
     sources = [spec.items, *(c.items for c in spec.controls if c.items is not None)]
     remote = [source for source in sources if "url" in source.args]
     for source in remote:
+        if "sha256" not in source.args:
+            raise ContentError(catalog.task_files[name], "items.args: a url needs the sha256")
         file = cache.fetch(str(source.args["url"]), str(source.args["sha256"]))
         click.echo(f"{name}: {file}")
     if not remote:

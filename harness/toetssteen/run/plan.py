@@ -11,8 +11,7 @@ from pydantic import TypeAdapter
 
 from toetssteen.candidates import Adapter
 from toetssteen.catalog import Card, Task
-from toetssteen.errors import ContentError
-from toetssteen.items import read_table, to_items
+from toetssteen.items import beside, read_table, to_items
 from toetssteen.metrics import Metric
 from toetssteen.records import Item, Request
 from toetssteen.registry import Kind, call, load
@@ -111,7 +110,7 @@ def make_plan(card: Card, tasks: Sequence[Task], *, seed: int, limit: int | None
 def load_adapter(card: Card) -> Adapter:
     """Return the adapter that a card names."""
     ref = card.spec.adapter
-    made = load("adapters", ref.name, file=_beside(card.file, ref))
+    made = load("adapters", ref.name, file=beside(card.file, ref), where=f"{card.file}: adapter")
     return cast("Adapter", made())
 
 
@@ -160,17 +159,8 @@ def _spread(items: tuple[Item, ...], limit: int) -> tuple[Item, ...]:
 
 
 def _make(kind: Kind, ref: PluginRef, *, file: Path, where: str) -> Any:  # noqa: ANN401
-    plugin = load(kind, ref.name, file=_beside(file, ref))
-    return call(plugin, ref.args, where=f"{file}: {where}")
-
-
-def _beside(file: Path, ref: PluginRef) -> Path | None:
-    if ref.file is None:
-        return None
-    place = (file.parent / ref.file).resolve()
-    if not place.is_relative_to(file.parent.resolve()):
-        raise ContentError(file, f"file: {ref.file}: lies outside the folder of the YAML")
-    return place
+    place = f"{file}: {where}"
+    return call(load(kind, ref.name, file=beside(file, ref), where=place), ref.args, where=place)
 
 
 def _task_record(loaded: LoadedTask) -> dict[str, Any]:
