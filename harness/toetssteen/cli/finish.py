@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -54,13 +55,21 @@ def write_reports(record: Record, store: Store) -> list[Path]:
 
 def show(record: Record, console: Console) -> None:
     """Print the table: every metric over all items; groups are in the report."""
-    columns = ("task", "metric", r"estimate \[95% interval]", "n", "unscored", "status", "finding")
-    table = Table(*columns)
+    estimate = r"estimate \[95% interval]"
+    columns = ("task and metric", estimate, "n", "unscored", "status", "finding")
+    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    reasons = []
     for task in record["tasks"]:
+        table.add_row(f"[bold]{task['name']}[/bold]")
         for result in task["results"]:
-            if not result["group"]:
-                table.add_row(task["name"], result["metric"], *_cells(result))
+            if result["group"]:
+                continue
+            if result["estimate"]["value"] is None:
+                reasons.append(f"{result['name']}: {result['estimate']['reason']}")
+            table.add_row(f"  {result['metric']}", *_cells(result, note=len(reasons)))
     console.print(table)
+    for number, reason in enumerate(reasons, start=1):
+        console.print(f"({number}) {reason}", markup=False, highlight=False)
     for task in record["tasks"]:
         for control in task["controls"]:
             if control["landed"] is False:
@@ -70,12 +79,12 @@ def show(record: Record, console: Console) -> None:
                 )
 
 
-def _cells(result: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(result: Mapping[str, Any], *, note: int) -> tuple[str, ...]:
     estimate = result["estimate"]
     says = [finding["says"] for finding in result["findings"]]
     coloured = [f"[{COLOURS[s]}]{s}[/]" if s in COLOURS else s for s in says]
     return (
-        _interval(estimate),
+        _interval(estimate, note),
         str(estimate["n"]),
         str(estimate["unscored"]),
         estimate["status"],
@@ -83,9 +92,9 @@ def _cells(result: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _interval(estimate: Mapping[str, Any]) -> str:
+def _interval(estimate: Mapping[str, Any], note: int) -> str:
     if estimate["value"] is None:
-        return f"none: {estimate['reason']}".replace("[", "\\[")
+        return f"none ({note})"
     unit = f" {estimate['unit']}" if estimate["unit"] else ""
     bounds = f"\\[{estimate['low']:.3g}, {estimate['high']:.3g}]"
     return f"{estimate['value']:.3g}{unit} {bounds}"

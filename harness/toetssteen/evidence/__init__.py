@@ -4,7 +4,7 @@ There is no "compliant". A finding supports or contradicts a criterion that peop
 people conclude.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from toetssteen.records import Estimate, Finding, Result, Says, Status
 from toetssteen.run.mark import Outcome
@@ -23,7 +23,7 @@ def weigh(outcome: Outcome, profile: ProfileSpec | None = None) -> tuple[Finding
     criteria = profile.criteria if profile is not None else ()
     by_name = {result.name: result for result in outcome.results}
     bears_on = {task.name: task.loaded.task.spec.requirements for task in outcome.tasks}
-    findings = [_judge(criterion, by_name.get(criterion.result)) for criterion in criteria]
+    findings = [_judge(one, by_name.get(one.result), bears_on) for one in criteria]
     decided = {criterion.result for criterion in criteria}
     findings += [
         _report(result, bears_on[result.task])
@@ -52,14 +52,17 @@ def _report(result: Result, requirements: Sequence[str]) -> Finding:
     )
 
 
-def _judge(criterion: Criterion, result: Result | None) -> Finding:
+def _judge(
+    criterion: Criterion, result: Result | None, bears_on: Mapping[str, Sequence[str]]
+) -> Finding:
     says, because = _decide(criterion, None if result is None else result.estimate)
+    of_the_task = bears_on[result.task] if result is not None else ()
     return Finding(
         result=criterion.result,
         says=says,
         because=because,
         criterion=criterion.id,
-        requirements=criterion.requirements,
+        requirements=tuple(dict.fromkeys((*criterion.requirements, *of_the_task))),
         estimate=None if result is None else result.estimate,
     )
 
@@ -85,6 +88,12 @@ def _side(kind: str, limit: float, estimate: Estimate) -> tuple[Says, str]:
         return Says.INCONCLUSIVE, "the estimate has no interval"
     inside = f"[{estimate.low:.4g}, {estimate.high:.4g}]"
     if estimate.low >= limit if kind == "at_least" else estimate.high <= limit:
+        worst = estimate.if_worst
+        if worst is not None and (worst < limit if kind == "at_least" else worst > limit):
+            return Says.INCONCLUSIVE, (
+                f"the interval {inside} is on the right side of {limit:g}, but with the "
+                f"{estimate.unscored} unscored answers counted against it the value is {worst:.4g}"
+            )
         return Says.MEETS, f"the whole interval {inside} is on the right side of {limit:g}"
     if estimate.high < limit if kind == "at_least" else estimate.low > limit:
         return Says.DOES_NOT_MEET, f"the whole interval {inside} is beyond {limit:g}"
