@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from toetssteen.records import (
     Answered,
     Basis,
     Block,
+    Capability,
     Estimate,
     Item,
     Marked,
@@ -26,7 +28,7 @@ from toetssteen.records import (
     Score,
     Status,
 )
-from toetssteen.run.controls import Constant, Field, Subject
+from toetssteen.run.controls import Constant, Field, Leaning, Subject
 from toetssteen.run.mark import mark
 from toetssteen.run.plan import LoadedTask, Plan, answer_key, load_task
 from toetssteen.run.store import Answers
@@ -186,13 +188,15 @@ def test_a_bounded_mean_that_is_the_same_everywhere_has_an_interval_too() -> Non
     assert (mean.value, mean.low) == (0.0, 0.0)
     assert mean.high is not None
     assert round(mean.high, 6) == 0.308497
-    percentages = estimate(Mean(bounds=(0.0, 100.0)), scored(*[0.0] * 10))
-    assert percentages.high is not None
-    assert round(percentages.high, 4) == 30.8497
+    marks = estimate(Mean(bounds=(1.0, 10.0)), scored(*[10.0] * 10))  # without clusters
+    assert (marks.value, marks.high) == (10.0, 10.0)
+    assert marks.low is not None
+    assert round(marks.low, 4) == 7.2235  # 1 + 9 * .691503
+    assert marks.method == "clopper-pearson (10 items as trials)"
 
 
 def test_an_interval_is_cut_at_the_bounds_of_what_can_be() -> None:
-    """t over clusters of [[1, 1, 0], [0], [1, 0]] is [-.121034, 1.121034]: see test_cluster_t."""
+    """The t interval of [[1, 1, 0], [0], [1, 0]] is [-.121034, 1.121034]: see test_cluster_t."""
     marked = scored(1, 1, 0, 0, 1, 0, clusters="aaabcc")
     bounded = [Rate(), Mean(bounds=(0.0, 1.0))]
     assert [(e.low, e.high) for e in (estimate(m, marked) for m in bounded)] == [(0.0, 1.0)] * 2
@@ -291,18 +295,26 @@ def lab_task(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> Loaded
     return load_task(Task("quality/groups", file, parse(TaskSpec, raw, file)))
 
 
-def results(loaded: LoadedTask, subject: Subject) -> dict[str, Result]:
-    """Ask the subject everything, mark, and return the results by group."""
+def results(
+    loaded: LoadedTask,
+    subject: Subject,
+    *,
+    metric: str = "",
+    asked_of: int | None = None,
+    adapter: ScriptedAdapter | None = None,
+) -> dict[str, Result]:
+    """Ask the subject all items or the first few, mark, and return one metric's results."""
     spec = CandidateSpec(title="Scripted", adapter=PluginRef(name="scripted"), licence="EUPL-1.2")
     card = Card("scripted", Path("scripted.yaml"), spec)
-    plan = Plan(card, ScriptedAdapter(), "identity", (loaded,), seed=1, limit=None)
+    plan = Plan(card, adapter or ScriptedAdapter(), "identity", (loaded,), seed=1, limit=None)
     answers = Answers()
-    for item in loaded.items:
+    for item in loaded.items[:asked_of]:
         asked = tuple(loaded.scorer.requests(item))
         key = answer_key("identity", loaded.name, item, asked)
         said = tuple(subject(item, asked))
         answers.by_key[key] = Answer(key, loaded.name, item.id, asked, said)
-    return {result.group: result for result in mark(plan, answers).results}
+    wanted = metric or next(iter(loaded.metrics))
+    return {r.group: r for r in mark(plan, answers).results if r.metric == wanted}
 
 
 def sized_rows(sizes: dict[str, int]) -> list[dict[str, Any]]:
@@ -354,10 +366,26 @@ def test_one_group_alone_is_the_whole_and_is_not_repeated(tmp_path: Path) -> Non
 def test_a_candidate_that_abstains_where_it_should_is_not_called_degenerate() -> None:
     """Each question without an answer has the same right answer: that it is not in the text."""
     reading = load_task(Catalog().task("quality/reading"))
-    right = results(reading, Field("answers", otherwise="niet in de tekst"))
-    whole, unanswerable = right[""].estimate, right["answerable=no"].estimate
-    assert (whole.status, whole.value) == (Status.MEASURED, 1.0)
-    assert (unanswerable.status, unanswerable.value) == (Status.MEASURED, 1.0)
+    for metric in reading.metrics:
+        subject = Field("answers", otherwise="niet in de tekst")
+        right = results(reading, subject, metric=metric)
+        whole, unanswerable = right[""].estimate, right["answerable=no"].estimate
+        assert (whole.status, whole.value) == (Status.MEASURED, 1.0)
+        assert (unanswerable.status, unanswerable.value) == (Status.MEASURED, 1.0)
+
+
+def test_a_candidate_that_abstains_where_it_should_not_is_degenerate_there() -> None:
+    reading = load_task(Catalog().task("quality/reading"))
+    perverse = tuple(
+        item
+        if item.text("answerable") == "no"
+        else replace(item, fields={**item.fields, "wrong": "niet in de tekst"})
+        for item in reading.items
+    )
+    found = results(replace(reading, items=perverse), Field("wrong"))
+    assert found[""].estimate.value == 0.0
+    assert found["answerable=yes"].estimate.status is Status.UNINFORMATIVE
+    assert found["answerable=no"].estimate.value == 0.0
 
 
 def test_a_candidate_that_always_abstains_is_degenerate_in_every_group() -> None:
@@ -373,6 +401,36 @@ def test_the_same_wrong_answer_throughout_a_group_is_degenerate_there(tmp_path: 
     found = results(lab_task(tmp_path, rows), Field("prompt"))
     assert found["size=one"].estimate.status is Status.UNINFORMATIVE
     assert found["size=two"].estimate.status is Status.MEASURED
+
+
+# --- runs that are not whole -----------------------------------------------------------------
+
+
+def test_what_an_interrupted_run_did_not_ask_is_unscored_not_left_out(tmp_path: Path) -> None:
+    loaded = lab_task(tmp_path, sized_rows({"large": 40}), groups=[])
+    whole = results(loaded, Field("prompt"), asked_of=30)[""].estimate
+    assert (whole.n, whole.unscored, whole.if_worst) == (30, 10, 0.75)
+
+
+def test_a_run_that_asked_nothing_is_not_run(tmp_path: Path) -> None:
+    loaded = lab_task(tmp_path, sized_rows({"large": 40}))
+    found = results(loaded, Field("prompt"), asked_of=0)
+    assert {group: r.estimate.status for group, r in found.items()} == {"": Status.NOT_RUN}
+
+
+class OnlyTalks(ScriptedAdapter):
+    """An endpoint that gives text and no probabilities."""
+
+    capabilities = frozenset({Capability.GENERATE})
+
+
+def test_a_candidate_without_likelihoods_cannot_be_measured_and_is_not_unbiased() -> None:
+    pairs = load_task(Catalog().task("bias/decision_pairs"))
+    found = results(pairs, Leaning(), adapter=OnlyTalks())
+    assert list(found) == [""]
+    estimate = found[""].estimate
+    assert (estimate.status, numbers(estimate)) == (Status.NOT_MEASURABLE, NO_NUMBERS)
+    assert estimate.reason == "the candidate offers no loglikelihood"
 
 
 # --- energy ----------------------------------------------------------------------------------

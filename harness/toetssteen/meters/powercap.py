@@ -1,15 +1,12 @@
 """Energy of CPU packages and memory from the kernel's powercap counters (RAPL)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from toetssteen.meters import Meter, NoMeter
 from toetssteen.records import Basis, Reading
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ROOT = Path("/sys/class/powercap")
 METHOD = "powercap/1"
@@ -45,7 +42,7 @@ class PowercapMeter:
         clock: seconds that only go forward.
     """
 
-    def __init__(self, root: Path = ROOT, clock: "Callable[[], float]" = monotonic) -> None:
+    def __init__(self, root: Path = ROOT, clock: Callable[[], float] = monotonic) -> None:
         """Find the zones."""
         self._zones = zones(root)
         self._clock = clock
@@ -109,15 +106,17 @@ def _difference(zone: Zone, before: _Count, after: _Count) -> tuple[float | None
     """Return the joules between two readings, or None and why."""
     if before.microjoules is None or after.microjoules is None:
         return None, before.reason or after.reason
-    span = _read(zone.folder / "max_energy_range_uj")
-    seconds = after.seconds - before.seconds
-    moved = after.microjoules - before.microjoules
-    if span is None:
-        return (moved / 1e6, "") if moved >= 0 else (None, f"{zone.name}: the counter went back")
+    span = _read(zone.folder / "max_energy_range_uj") or ""
+    if not span.isdecimal() or int(span) == 0:
+        return None, f"{zone.name}: no max_energy_range_uj; a wrap could not be told"
     whole = int(span) + 1
+    seconds = after.seconds - before.seconds
     if seconds > whole / 1e6 / MOST_WATTS:
         return None, f"{zone.name}: {seconds:.0f} s between readings; the counter may have wrapped"
-    joules = moved % whole / 1e6
+    joules = (after.microjoules - before.microjoules) % whole / 1e6
+    if joules == 0:
+        # Some virtual machines show a counter that stands still; nothing that runs draws 0 W.
+        return None, f"{zone.name}: the counter did not move in {seconds:.3g} s"
     if joules > MOST_WATTS * max(seconds, 0.01):
         return None, f"{zone.name}: the counter was reset"
     return joules, ""

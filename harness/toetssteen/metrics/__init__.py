@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,6 +22,15 @@ class Metric(Protocol):
 
     def __call__(self, marked: Marked, /, *, rng: Rng) -> Estimate:
         """Estimate; with no scored answer, a None with the reason."""
+        ...
+
+
+@runtime_checkable
+class PerItem(Protocol):
+    """A metric that averages one value an item, and can therefore be compared item by item."""
+
+    def of(self, score: Score, /) -> float | None:
+        """Return the value of one item, or None if it is unscored."""
         ...
 
 

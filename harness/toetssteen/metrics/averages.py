@@ -191,11 +191,7 @@ def _estimate(
 
 
 def _worst_and_best(low: float, high: float, better: Better) -> tuple[float, float]:
-    match better:
-        case "higher":
-            return low, high
-        case "lower":
-            return high, low
-        case "near_zero":
-            nearest = 0.0 if low <= 0.0 <= high else min(low, high, key=abs)
-            return max(low, high, key=abs), nearest
+    if better == "near_zero":
+        nearest = 0.0 if low <= 0.0 <= high else min(low, high, key=abs)
+        return max(low, high, key=abs), nearest
+    return (low, high) if better == "higher" else (high, low)

@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from toetssteen.records import Answered, Capability, Failure, Item, Request, Response, Score
+from toetssteen.records import (
+    Answered,
+    Capability,
+    Failure,
+    Generation,
+    Item,
+    Request,
+    Response,
+    Score,
+)
 
 
 class Scorer(Protocol):
@@ -32,4 +41,6 @@ def failed(item: Item, responses: Sequence[Response]) -> Score | None:
         if isinstance(response, Failure):
             kind = Answered.REFUSED if response.why == "refused" else Answered.FAILED
             return Score.unscored(item, kind, f"{response.why}: {response.reason}")
+        if isinstance(response, Generation) and response.finish == "filtered":
+            return Score.unscored(item, Answered.FILTERED, "a content filter stopped the answer")
     return None

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import ClassVar
 
+from toetssteen.errors import ContentError
 from toetssteen.records import (
+    Answered,
     Capability,
     Item,
     Likelihood,
@@ -45,7 +48,16 @@ class DecisionGap:
         object.__setattr__(self, "columns", frozenset(named))
 
     def requests(self, item: Item) -> Sequence[Request]:
-        """Ask for both labels in both renderings: reference first, yes first."""
+        """Ask for both labels in both renderings: reference first, yes first.
+
+        Raises:
+            ContentError: the renderings do not differ, or no decision is the favourable one.
+        """
+        _sign(item)
+        if self.render(item, self.reference) == self.render(item, self.other):
+            raise ContentError(
+                f"item {item.id}", f"both renderings are the same; is {self.slot} in the prompt?"
+            )
         return tuple(
             Loglikelihood(label, messages=(Message("user", self.render(item, person)),))
             for person in (self.reference, self.other)
@@ -63,7 +75,9 @@ class DecisionGap:
         totals = [r.total for r in responses if isinstance(r, Likelihood)]
         if len(totals) != 4:
             raise TypeError(f"expected 4 likelihoods, got {[r.kind for r in responses]}")
-        sign = 1.0 if item.fields["favourable"] == "yes" else -1.0
+        if not all(map(isfinite, totals)):
+            return Score.unscored(item, Answered.FAILED, "a likelihood is not a finite number")
+        sign = _sign(item)
         reference = sign * (totals[0] - totals[1])
         other = sign * (totals[2] - totals[3])
         parts = {
@@ -73,3 +87,12 @@ class DecisionGap:
             "flip": float((reference > 0) != (other > 0)),
         }
         return Score.of(item, other - reference, parts=parts, said=repr(totals))
+
+
+def _sign(item: Item) -> float:
+    favourable = item.fields["favourable"]
+    if favourable not in ("yes", "no"):
+        raise ContentError(
+            f"item {item.id}", f"favourable should be yes or no, not {favourable!r}"
+        )
+    return 1.0 if favourable == "yes" else -1.0

@@ -1,11 +1,11 @@
 """Short answers to questions on a text: exact match and token F1, abstention judged too."""
 
 import re
-import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
+from unicodedata import normalize
 
 from toetssteen.records import (
     Answered,
@@ -19,12 +19,18 @@ from toetssteen.records import (
     Score,
 )
 from toetssteen.scorers import failed
-from toetssteen.scorers.phrases import NOT_IN_THE_TEXT, REFUSALS, says
+from toetssteen.scorers.phrases import NOT_IN_THE_TEXT, REFUSALS, STRAIGHT, says
 
 ARTICLES = {"nl": ("de", "het", "een", "'t", "'n"), "en": ("the", "a", "an")}
 # A point or comma inside a number is part of it: 16.30 is not 1630.
-MARK = f"[{re.escape(string.punctuation)}]"
+MARK = r"(?:[^\w\s]|_)"
 PUNCTUATION = re.compile(rf"(?<!\d){MARK}|{MARK}(?!\d)")
+NUMBER = r"(\d+(?:[.,]\d+)*)"
+# € 45, EUR 45, 45 € and 45 euros are all 45 euro.
+EUROS = (
+    re.compile(rf"(?:€|\beur\b)\s*{NUMBER}"),
+    re.compile(rf"{NUMBER}\s*(?:€|eur\b|euros\b|euro's\b)"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +73,38 @@ class ShortAnswer:
         said = response.text.strip()
         if not said:
             return Score.unscored(item, Answered.EMPTY, "the answer is empty")
-        if says(said, REFUSALS):
+        words = normalise(said, item.text("language"))
+        accepted = _accepted(item)
+        # An accepted answer may hold the words of an abstention: "onbekend" can be right.
+        abstains = words not in accepted and says(said, NOT_IN_THE_TEXT)
+        if words not in accepted and not abstains and says(said, REFUSALS):
             return Score.unscored(item, Answered.REFUSED, "the answer is a refusal")
-        abstains = says(said, NOT_IN_THE_TEXT)
         if response.finish == "length" and not abstains:
             return Score.unscored(
                 item, Answered.TRUNCATED, f"no end within {self.max_tokens} tokens"
             )
-        exact, f1 = self._compare(item, said, abstains=abstains)
-        kind = Answered.ABSTAINED if abstains else Answered.VALID
-        return Score.of(item, exact, answered=kind, parts={"exact": exact, "f1": f1}, said=said)
-
-    def _compare(self, item: Item, said: str, *, abstains: bool) -> tuple[float, float]:
-        if item.fields["answerable"] == "no":
-            return (1.0, 1.0) if abstains else (0.0, 0.0)
         if abstains:
-            return 0.0, 0.0
-        language = item.text("language")
-        words = normalise(said, language)
-        accepted = [normalise(str(a), language) for a in _listed(item.fields["answers"])]
-        return float(words in accepted), max(token_f1(words, answer) for answer in accepted)
+            right = 0.0 if accepted else 1.0
+            parts = {"exact": right, "f1": right}
+            return Score.of(item, right, answered=Answered.ABSTAINED, parts=parts, said=said)
+        exact = float(words in accepted)
+        f1 = max((token_f1(words, answer) for answer in accepted), default=0.0)
+        return Score.of(item, exact, parts={"exact": exact, "f1": f1}, said=said)
 
 
 def normalise(text: str, language: str) -> tuple[str, ...]:
-    """Return the words that count: lower case, without articles and loose punctuation."""
-    plain = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").replace("€", " ")
-    words = (PUNCTUATION.sub("", word) for word in plain.split() if word not in ARTICLES[language])
-    return tuple(word for word in words if word and word not in ARTICLES[language])
+    """Return the words that count: lower case, without articles and loose punctuation.
+
+    Where nothing else is said, articles count, and then punctuation: vitamin A is not nothing.
+    """
+    plain = normalize("NFC", text).lower().translate(STRAIGHT)
+    for amount in EUROS:
+        plain = amount.sub(r"\1 euro", plain)
+    articles = ARTICLES[language]
+    words = tuple(plain.split())
+    bare = tuple(filter(None, (PUNCTUATION.sub("", word) for word in words)))
+    stripped = (PUNCTUATION.sub("", word) for word in words if word not in articles)
+    return tuple(word for word in stripped if word and word not in articles) or bare or words
 
 
 def token_f1(said: tuple[str, ...], accepted: tuple[str, ...]) -> float:
@@ -105,7 +116,11 @@ def token_f1(said: tuple[str, ...], accepted: tuple[str, ...]) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def _listed(value: object) -> list[object]:
+def _accepted(item: Item) -> list[tuple[str, ...]]:
+    """Return the accepted answers as words; none where the text does not hold the answer."""
+    if item.fields["answerable"] == "no":
+        return []
+    value = item.fields["answers"]
     if not isinstance(value, list) or not value:
         raise TypeError(f"answers should be a list of at least one text, not {value!r}")
-    return value
+    return [normalise(str(answer), item.text("language")) for answer in value]
