@@ -33,6 +33,7 @@ class Commands(click.Group):
         "run": ("toetssteen.cli.run", "Ask a candidate, mark, weigh, track and report."),
         "mark": ("toetssteen.cli.mark", "Score the stored answers of a run again; asks nothing."),
         "report": ("toetssteen.cli.report", "Write the reports of a run again."),
+        "compare": ("toetssteen.cli.compare", "Compare runs item by item, paired."),
         "sync": ("toetssteen.cli.sync", "Send a run that is kept here to MLflow."),
         "new": ("toetssteen.cli.new", "Write the skeleton of a task."),
     }

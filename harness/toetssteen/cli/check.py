@@ -42,6 +42,9 @@ def _steps(catalog: Catalog, names: tuple[str, ...]) -> Iterator[tuple[str, Call
     for name in wanted:
         if name in catalog.suite_files:
             yield name, partial(_suite, catalog, name)
+            if names:
+                for task in catalog.tasks([name]):
+                    yield task.name, partial(_task, catalog, task.name)
         else:
             yield name, partial(_task, catalog, name)
     if not names:
@@ -91,5 +94,9 @@ def _code(task: Task) -> Iterator[str]:
 def _card(catalog: Catalog, name: str) -> str:
     card = catalog.candidate(name)
     load_adapter(card)
-    remote = ", runs code from its repository" if card.spec.trust_remote_code else ""
-    return f"{card.spec.adapter.name} card{remote}"
+    said = f"{card.spec.adapter.name} card"
+    if card.spec.adapter.file is not None:
+        said += f"; executes {card.file.parent / card.spec.adapter.file}"
+    if card.spec.trust_remote_code:
+        said += "; executes code from the checkpoint"
+    return said

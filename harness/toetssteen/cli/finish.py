@@ -55,9 +55,10 @@ def write_reports(record: Record, store: Store) -> list[Path]:
 
 def show(record: Record, console: Console) -> None:
     """Print the table: every metric over all items; groups are in the report."""
-    estimate = r"estimate \[95% interval]"
-    columns = ("task and metric", estimate, "n", "unscored", "status", "finding")
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("task and metric", no_wrap=True)
+    for column in (r"estimate \[95% interval]", "n", "unscored", "status", "finding"):
+        table.add_column(column)
     reasons = []
     for task in record["tasks"]:
         table.add_row(f"[bold]{task['name']}[/bold]")

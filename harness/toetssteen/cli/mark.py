@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from toetssteen.cli import options
 from toetssteen.cli.finish import finish, show
@@ -17,7 +16,7 @@ from toetssteen.run.store import Store
 @options.mirror
 def command(folder: Path, profile_file: Path | None) -> None:
     """Mark the answers in a run FOLDER again, and weigh and report; asks nothing."""
-    console = Console()
+    console = options.open_console()
     with Store(folder) as store:
         plan, same = plan_of(store)
         if not same:

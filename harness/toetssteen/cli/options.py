@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich.console import Console
 
 from toetssteen.catalog import Catalog
+
+LOG_WIDTH = 110
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -93,6 +96,12 @@ def tracking(command: Command) -> Command:
         show_default=True,
         help="MLflow tracking URI.",
     )(experiment(command))
+
+
+def open_console() -> Console:
+    """Return the console; where nobody looks (a log, CI) tables need not fit a window."""
+    console = Console()
+    return console if console.is_terminal else Console(width=LOG_WIDTH)
 
 
 def open_catalog(paths: tuple[Path, ...]) -> Catalog:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from toetssteen.cli import options
@@ -32,7 +31,7 @@ def command(
     catalog = options.open_catalog(paths)
     card = catalog.candidate(candidate_name)
     plan = make_plan(card, catalog.tasks(names), seed=seed, limit=limit)
-    Console().print(_table(plan))
+    options.open_console().print(_table(plan))
     folder = run_folder(runs_folder, names, plan)
     store = Store.reading(folder) if (folder / "plan.json").is_file() else Store(folder)
     pending, whole = count_pending(plan, store)

@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913, PLR0917 - click hands over every option
     What is answered is kept at once. The same command continues a run that was interrupted, and
     asks nothing twice.
     """
-    console = Console()
+    console = options.open_console()
     catalog = options.open_catalog(paths)
     card = catalog.candidate(candidate_name)
     plan = make_plan(card, catalog.tasks(names), seed=seed, limit=limit)

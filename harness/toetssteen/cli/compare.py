@@ -1,0 +1,84 @@
+"""`toets compare`: candidates side by side on the same items."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from toetssteen.cli import options
+from toetssteen.cli.folders import plan_of
+from toetssteen.errors import RunError, UsageError
+from toetssteen.evidence.comparison import PairedDifference, compare
+from toetssteen.run.mark import Outcome, mark
+from toetssteen.run.store import Store
+
+
+@click.command("compare")
+@click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False)
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the differences to this file too, with all digits.",
+)
+def command(folders: tuple[Path, ...], json_file: Path | None) -> None:
+    """Compare the runs in FOLDERS with the first of them, item by item.
+
+    Runs whose questions differ (task version, items, prompt) are refused, naming the difference.
+    p-values are corrected by Holm over all differences shown.
+    """
+    outcomes = [_outcome(folder) for folder in folders]
+    differences = compare(outcomes)
+    _show(differences, options.open_console())
+    if json_file is not None:
+        _write(differences, json_file)
+
+
+def _outcome(folder: Path) -> Outcome:
+    store = Store.reading(folder)
+    plan, same = plan_of(store)
+    if not same:
+        raise UsageError(
+            f"{folder}: its tasks have changed since it was run; run it again, or `toets mark` it "
+            "and compare the reports by eye"
+        )
+    return mark(plan, store.answers)
+
+
+def _show(differences: Sequence[PairedDifference], console: Console) -> None:
+    columns = ("task and metric", r"difference \[95% interval]", "n", "p (Holm)", "says")
+    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    heading = ""
+    for one in differences:
+        pair = f"[bold]{one.other} minus {one.reference}[/bold]"
+        if pair != heading:
+            table.add_row(pair)
+            heading = pair
+        table.add_row(f"  {one.task}/{one.metric}", *_cells(one))
+    console.print(table)
+    console.print(
+        "Paired on the items that both have scored. 'inconclusive' is not 'no difference'."
+    )
+
+
+def _cells(one: PairedDifference) -> tuple[str, ...]:
+    e = one.estimate
+    if e.value is None or one.p_adjusted is None:
+        return e.reason, str(e.n), "-", one.says
+    text = f"{e.value:+.3g} {e.unit} \\[{e.low:+.3g}, {e.high:+.3g}]".replace("  ", " ")
+    return text, str(e.n), f"{one.p_adjusted:.3g}", one.says
+
+
+def _write(differences: Sequence[PairedDifference], file: Path) -> None:
+    rows = [{**asdict(one), "says": one.says} for one in differences]
+    try:
+        file.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{file}: cannot be written: {error.strerror}") from None
