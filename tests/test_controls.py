@@ -50,7 +50,7 @@ from toetssteen.scorers.answered import AnsweredScorer
 from toetssteen.scorers.decisions import DecisionGap
 from toetssteen.scorers.leakage import IdentifierScan
 from toetssteen.scorers.short_answers import ShortAnswer, normalise
-from toetssteen.spec import Band, CandidateSpec, ControlSpec, PluginRef
+from toetssteen.spec import Band, CandidateSpec, ControlSpec, PluginRef, SubjectRef
 
 TASKS: Mapping[str, LoadedTask] = {
     name: load_task(Catalog().task(name)) for name in Catalog().task_files
@@ -521,13 +521,13 @@ def test_a_leaning_subject_has_nothing_to_say() -> None:
     ("subject", "said"),
     [
         (
-            PluginRef(name="constnat"),
+            SubjectRef(name="constnat"),
             "unknown control subject 'constnat'; did you mean 'constant'?",
         ),
-        (PluginRef(name="xyz"), "there is constant, field, leaning, silent"),
+        (SubjectRef(name="xyz"), "there is constant, field, leaning, silent"),
     ],
 )
-def test_an_unknown_subject_gets_the_nearest_name(subject: PluginRef, said: str) -> None:
+def test_an_unknown_subject_gets_the_nearest_name(subject: SubjectRef, said: str) -> None:
     spec = ControlSpec(name="c", subject=subject, expect={"rate": Band()})
     with pytest.raises(UnknownNameError) as caught:
         load_control(spec, file=Path("x.yaml"), items=(ITEM,), columns=frozenset())
@@ -535,7 +535,7 @@ def test_an_unknown_subject_gets_the_nearest_name(subject: PluginRef, said: str)
 
 
 def test_an_unknown_argument_of_a_subject_gets_the_nearest_name_and_its_place() -> None:
-    subject = PluginRef(name="constant", args={"txt": "Ja"})
+    subject = SubjectRef(name="constant", args={"txt": "Ja"})
     spec = ControlSpec(name="c", subject=subject, expect={"rate": Band()})
     with pytest.raises(
         ContentError,

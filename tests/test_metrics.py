@@ -33,6 +33,7 @@ from toetssteen.run.mark import mark
 from toetssteen.run.plan import LoadedTask, Plan, answer_key, load_task
 from toetssteen.run.store import Answers
 from toetssteen.spec import CandidateSpec, PluginRef, TaskSpec, parse
+from toetssteen.statistics.clusters import two_way
 
 AVERAGES: Sequence[Metric] = [Rate(), Rate(better="lower"), Mean(), Mean(bounds=(0.0, 1.0)), Gap()]
 
@@ -159,27 +160,31 @@ def test_twelve_clusters_that_agree_say_no_more_than_twelve_trials() -> None:
     assert (rate.value, rate.high, rate.n, rate.clusters) == (1.0, 1.0, 36, 12)
     assert rate.low is not None
     assert round(rate.low, 4) == 0.7354
-    assert rate.method == "clopper-pearson (12 clusters as trials)"
+    assert rate.method == "korn-graubard (12 clusters worth 12.0 trials)"
 
 
 def test_clusters_that_agree_on_two_thirds_have_an_interval_too() -> None:
-    """24 of 36 right, two in each of 12 clusters: Clopper-Pearson 8/12 = [.3489, .9008]."""
+    """24 of 36 right, two in each of 12 clusters: worth no less than 36 trials, [.4903, .8144].
+
+    Clusters that differ less than chance would make them are no reason to believe more than the
+    items themselves can carry: Clopper-Pearson on 24 of 36.
+    """
     rate = estimate(Rate(), scored(*[1] * 24, *[0] * 12, clusters="abcdefghijkl" * 3))
     assert rate.value is not None
     assert rate.low is not None
     assert rate.high is not None
     assert round(rate.value, 6) == 0.666667
-    assert (round(rate.low, 4), round(rate.high, 4)) == (0.3489, 0.9008)
-    assert rate.method == "clopper-pearson (12 clusters as trials)"
+    assert (round(rate.low, 4), round(rate.high, 4)) == (0.4903, 0.8144)
+    assert rate.method == "korn-graubard (12 clusters worth 36.0 trials)"
 
 
-def test_clusters_that_agree_on_a_half_lie_between_the_trials_on_either_side() -> None:
-    """Three clusters, each half right: 1.5 of 3 trials; 1/3 has the low bound, 2/3 the high."""
+def test_clusters_that_agree_on_a_half_are_worth_their_items() -> None:
+    """Three clusters, each half right: Clopper-Pearson on 3 of 6."""
     rate = estimate(Rate(), scored(*[1] * 3, *[0] * 3, clusters="abcabc"))
     assert rate.value == 0.5
     assert rate.low is not None
     assert rate.high is not None
-    assert (round(rate.low, 6), round(rate.high, 6)) == (0.008404, 0.991596)
+    assert (round(rate.low, 6), round(rate.high, 6)) == (0.118117, 0.881883)
 
 
 def test_a_bounded_mean_that_is_the_same_everywhere_has_an_interval_too() -> None:
@@ -198,20 +203,30 @@ def test_a_bounded_mean_that_is_the_same_everywhere_has_an_interval_too() -> Non
 def test_an_interval_is_cut_at_the_bounds_of_what_can_be() -> None:
     """The t interval of [[1, 1, 0], [0], [1, 0]] is [-.121034, 1.121034]: see test_cluster_t."""
     marked = scored(1, 1, 0, 0, 1, 0, clusters="aaabcc")
-    bounded = [Rate(), Mean(bounds=(0.0, 1.0))]
-    assert [(e.low, e.high) for e in (estimate(m, marked) for m in bounded)] == [(0.0, 1.0)] * 2
+    bounded = estimate(Mean(bounds=(0.0, 1.0)), marked)
+    assert (bounded.low, bounded.high) == (0.0, 1.0)
+    rate = estimate(Rate(), marked)
+    assert rate.low is not None
+    assert rate.high is not None
+    assert 0 < rate.low < 0.5 < rate.high < 1
     free = estimate(Mean(), marked)
     assert free.low is not None
     assert free.low < 0
 
 
-def test_two_cluster_columns_are_told_apart_whatever_their_names_hold() -> None:
-    columns = [("a|b", "c"), ("a", "b|c"), ("a", "d")]
+def test_two_cluster_columns_are_crossed_not_joined() -> None:
+    """Templates and names: the standard error is two-way, the degrees of freedom the fewer."""
+    columns = [(template, name) for template in "abcd" for name in "xyz"]
+    values = [1.0, 2.0, 4.0, 2.0, 2.0, 5.0, 0.0, 3.0, 3.0, 1.0, 1.0, 6.0]
     marked = tuple(
-        Score.of(Item(str(i), {}, clusters={"template": one, "name": two}), float(i))
-        for i, (one, two) in enumerate(columns)
+        Score.of(Item(str(i), {}, clusters={"template": one, "name": two}), value)
+        for i, ((one, two), value) in enumerate(zip(columns, values, strict=True))
     )
-    assert estimate(Mean(), marked).clusters == 3
+    crossed = estimate(Mean(), marked)
+    assert (crossed.clusters, crossed.df) == (3, 2)
+    expected = two_way(values, [a for a, _ in columns], [b for _, b in columns])
+    assert crossed.standard_error == expected.standard_error
+    assert crossed.method.startswith("two-way")
 
 
 # --- what is unscored ------------------------------------------------------------------------

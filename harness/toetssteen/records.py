@@ -270,6 +270,11 @@ class Estimate:
     clusters: int | None = None
     if_worst: float | None = None
     if_best: float | None = None
+    standard_error: float | None = None
+    df: float | None = None
+    p_value: float | None = None  # of a gap: two-sided, against no difference
+    p_adjusted: float | None = None
+    adjustment: str = ""  # how, and over how many
     basis: Basis | None = None  # of energy: where the number comes from
     flags: tuple[str, ...] = ()
 

@@ -49,6 +49,8 @@ def _not_yes_or_no(given: object) -> object:
 
 Language = Literal["nl", "en"]
 Digest = Annotated[str, Field(pattern=DIGEST, description="sha256, lower-case hex")]
+# Requirements by the URN of the Algoritmekader; measures (mtr) have no stable numbers.
+Urn = Annotated[str, Field(pattern=r"^urn:nl:ak:ver:[a-z]+-[0-9]{2}$")]
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 Whole = Annotated[int, BeforeValidator(_not_yes_or_no)]
 # An infinite bound is always met, and nothing meets NaN: neither is a criterion.
@@ -80,6 +82,13 @@ class PluginRef(Spec):
 
     name: str
     file: str | None = None
+    args: dict[str, Any] = Field(default_factory=dict)
+
+
+class SubjectRef(Spec):
+    """A control's subject, one of a fixed few, with its arguments."""
+
+    name: str
     args: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -126,7 +135,7 @@ class ControlSpec(Spec):
     """A subject whose result is known beforehand, and where it must land."""
 
     name: Identifier
-    subject: PluginRef
+    subject: SubjectRef
     expect: dict[str, Band] = Field(min_length=1)
     items: PluginRef | None = None  # its own items, where the task's cannot show it
     groups: tuple[str, ...] = ()
@@ -145,9 +154,9 @@ class TaskSpec(Spec):
     scorer: PluginRef
     metrics: tuple[MetricRef, ...] = Field(min_length=1)
     groups: tuple[str, ...] = ()
-    clusters: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = Field(default=(), max_length=2)  # two: crossed
     controls: tuple[ControlSpec, ...] = ()
-    requirements: tuple[str, ...] = ()
+    requirements: tuple[Urn, ...] = ()
     caveats: tuple[Text, ...] = ()  # printed with every result
 
     @model_validator(mode="after")
@@ -249,7 +258,7 @@ class Criterion(Spec):
     result: str  # "bias/decision_pairs/origin_gap"
     comparator: Comparator
     min_n: Whole = Field(ge=1)
-    requirements: tuple[str, ...] = ()
+    requirements: tuple[Urn, ...] = ()
     basis: Literal[
         "statute",
         "standard",

@@ -4,7 +4,7 @@ There is no "compliant". A finding supports or contradicts a criterion that peop
 people conclude.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from toetssteen.records import Estimate, Finding, Result, Says, Status
 from toetssteen.run.mark import Outcome
@@ -22,8 +22,11 @@ def weigh(outcome: Outcome, profile: ProfileSpec | None = None) -> tuple[Finding
     """
     criteria = profile.criteria if profile is not None else ()
     by_name = {result.name: result for result in outcome.results}
+    controlled = {
+        f"{control.task}/{control.metric}" for task in outcome.tasks for control in task.controls
+    }
     bears_on = {task.name: task.loaded.task.spec.requirements for task in outcome.tasks}
-    findings = [_judge(one, by_name.get(one.result), bears_on) for one in criteria]
+    findings = [_judge(one, by_name.get(one.result), bears_on, controlled) for one in criteria]
     decided = {criterion.result for criterion in criteria}
     findings += [
         _report(result, bears_on[result.task])
@@ -53,9 +56,14 @@ def _report(result: Result, requirements: Sequence[str]) -> Finding:
 
 
 def _judge(
-    criterion: Criterion, result: Result | None, bears_on: Mapping[str, Sequence[str]]
+    criterion: Criterion,
+    result: Result | None,
+    bears_on: Mapping[str, Sequence[str]],
+    controlled: Collection[str],
 ) -> Finding:
     says, because = _decide(criterion, None if result is None else result.estimate)
+    if says is Says.MEETS and result is not None and not _has_control(result, controlled):
+        says, because = Says.INCONCLUSIVE, "no control shows that this number can be trusted"
     of_the_task = bears_on[result.task] if result is not None else ()
     return Finding(
         result=criterion.result,
@@ -65,6 +73,10 @@ def _judge(
         requirements=tuple(dict.fromkeys((*criterion.requirements, *of_the_task))),
         estimate=None if result is None else result.estimate,
     )
+
+
+def _has_control(result: Result, controlled: Collection[str]) -> bool:
+    return f"{result.task}/{result.metric}" in controlled
 
 
 def _decide(criterion: Criterion, estimate: Estimate | None) -> tuple[Says, str]:

@@ -8,16 +8,19 @@ from typing import ClassVar
 from toetssteen.metrics import Rng, degenerate
 from toetssteen.records import Better, Estimate, Marked, Score, Status
 from toetssteen.statistics import Interval
-from toetssteen.statistics.means import cluster_t, student
-from toetssteen.statistics.proportions import clopper_pearson, wilson
+from toetssteen.statistics.clusters import two_way
+from toetssteen.statistics.means import cluster_mean, independent_mean
+from toetssteen.statistics.proportions import clopper_pearson, cluster_rate, wilson
+from toetssteen.statistics.studentised import Studentised
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
     """The share of items for which something holds (values 0 and 1).
 
-    Independent items: Wilson. Items in clusters: t over clusters, cut to [0, 1]; where no
-    cluster differs from another, Clopper-Pearson with the clusters as trials (see `_widened`).
+    Independent items: Wilson. Items in clusters: Wilson on the number of independent items that
+    the clusters are worth (`cluster_rate`). Two crossed kinds of cluster (template and name): t
+    with two-way errors, cut to [0, 1].
 
     Args:
         part: a part of the score instead of its value.
@@ -28,6 +31,10 @@ class Rate:
     better: Better = "higher"
     by_group: ClassVar[bool] = True
 
+    def of(self, score: Score) -> float | None:
+        """Return the value of one item."""
+        return _value(score, self.part)
+
     def __call__(self, marked: Marked, *, rng: Rng) -> Estimate:
         """Estimate the rate."""
         if (no_number := degenerate(marked.scores, others=marked.others)) is not None:
@@ -35,22 +42,25 @@ class Rate:
         values = _values(marked.scores, self.part)
         if not set(values) <= {0.0, 1.0}:
             raise ValueError(f"a rate needs values 0 and 1, got {sorted(set(values))[:5]}")
-        clusters = _clusters(marked.scores)
-        if clusters is None:
+        ways = _ways(marked.scores)
+        if (unresolved := _unresolved_clusters(marked.scores, ways)) is not None:
+            return unresolved
+        if not ways:
             interval = wilson(round(fsum(values)), len(values))
-        elif len(set(clusters)) < 2:
-            return _unresolved(marked.scores, "all scored items belong to one cluster")
+        elif len(ways) == 1:
+            interval = cluster_rate(values, ways[0])
         else:
-            interval = cluster_t(values, clusters)
-        return _estimate(interval, marked.scores, clusters, bounds=(0.0, 1.0), better=self.better)
+            interval = two_way(values, *ways).interval()
+        return _estimate(interval, marked.scores, ways, bounds=(0.0, 1.0), better=self.better)
 
 
 @dataclass(frozen=True, slots=True)
 class Mean:
     """The mean of a score or of one of its parts.
 
-    Independent items: Student's t. Items in clusters: t over clusters (K-1). Where all are equal
-    and the score has bounds, Clopper-Pearson on items or clusters (see `_widened`).
+    Independent items: Student's t. Items in clusters: t over clusters (K-1); two crossed kinds
+    of cluster: two-way errors. Where all are equal and the score has bounds, Clopper-Pearson on
+    items or clusters (see `_widened`).
 
     Args:
         part: a part of the score instead of its value.
@@ -65,6 +75,10 @@ class Mean:
     bounds: tuple[float, float] | None = None
     by_group: ClassVar[bool] = True
 
+    def of(self, score: Score) -> float | None:
+        """Return the value of one item."""
+        return _value(score, self.part)
+
     def __call__(self, marked: Marked, *, rng: Rng) -> Estimate:
         """Estimate the mean."""
         no_number = degenerate(marked.scores, unit=self.unit, others=marked.others)
@@ -74,18 +88,17 @@ class Mean:
         for value in values:
             if self.bounds is not None and not self.bounds[0] <= value <= self.bounds[1]:
                 raise ValueError(f"{value} lies outside the bounds {list(self.bounds)}")
-        clusters = _clusters(marked.scores)
-        if clusters is None and len(values) < 2:
+        ways = _ways(marked.scores)
+        unresolved = _unresolved_clusters(marked.scores, ways, unit=self.unit)
+        if unresolved is not None:
+            return unresolved
+        if not ways and len(values) < 2:
             return _unresolved(marked.scores, "one scored item shows no spread", unit=self.unit)
-        if clusters is not None and len(set(clusters)) < 2:
-            return _unresolved(
-                marked.scores, "all scored items belong to one cluster", unit=self.unit
-            )
-        interval = student(values) if clusters is None else cluster_t(values, clusters)
+        mean = _mean(values, ways)
         estimate = _estimate(
-            interval, marked.scores, clusters, bounds=self.bounds, better=self.better
+            mean.interval(), marked.scores, ways, bounds=self.bounds, better=self.better
         )
-        return replace(estimate, unit=self.unit)
+        return replace(estimate, unit=self.unit, standard_error=mean.standard_error, df=mean.df)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,27 +113,52 @@ class Gap:
     better: Better = field(default="near_zero", init=False)
     by_group: ClassVar[bool] = True
 
+    def of(self, score: Score) -> float | None:
+        """Return the difference of one item."""
+        return score.value
+
     def __call__(self, marked: Marked, *, rng: Rng) -> Estimate:
-        """Estimate the gap."""
-        return Mean(better="near_zero", unit=self.unit)(marked, rng=rng)
+        """Estimate the gap, with the p-value against no difference."""
+        estimate = Mean(better="near_zero", unit=self.unit)(marked, rng=rng)
+        if estimate.value is None or estimate.standard_error is None or estimate.df is None:
+            return estimate
+        shown = Studentised(estimate.value, estimate.standard_error, estimate.df, estimate.method)
+        return replace(estimate, p_value=shown.p_value())
+
+
+def _mean(values: Sequence[float], ways: Sequence[Sequence[str]]) -> Studentised:
+    if not ways:
+        return independent_mean(values)
+    if len(ways) == 1:
+        named = cluster_mean(values, ways[0])
+        return replace(named, method=f"cluster-t ({len(set(ways[0]))} clusters)")
+    return two_way(values, *ways)
+
+
+def _value(score: Score, part: str | None) -> float | None:
+    if score.value is None or part is None:
+        return score.value
+    if part not in score.parts:
+        raise KeyError(f"part {part!r} is not in the score; there is {sorted(score.parts)}")
+    return score.parts[part]
 
 
 def _values(scores: Sequence[Score], part: str | None) -> list[float]:
-    scored = [score for score in scores if score.value is not None]
-    if part is None:
-        return [score.value for score in scored if score.value is not None]
-    for score in scored:
-        if part not in score.parts:
-            raise KeyError(f"part {part!r} is not in the score; there is {sorted(score.parts)}")
-    return [score.parts[part] for score in scored]
+    return [value for score in scores if (value := _value(score, part)) is not None]
 
 
-def _clusters(scores: Sequence[Score]) -> list[tuple[str, ...]] | None:
-    """Return one cluster a scored item, or None if the task declares none."""
+def _ways(scores: Sequence[Score]) -> list[list[str]]:
+    """Return, for each kind of cluster the task declares, the cluster of each scored item."""
     scored = [score for score in scores if score.value is not None]
-    if not scored[0].clusters:
-        return None
-    return [tuple(score.clusters.values()) for score in scored]
+    return [[score.clusters[kind] for score in scored] for kind in scored[0].clusters]
+
+
+def _unresolved_clusters(
+    scores: Sequence[Score], ways: Sequence[Sequence[str]], *, unit: str = ""
+) -> Estimate | None:
+    if any(len(set(way)) < 2 for way in ways):
+        return _unresolved(scores, "all scored items belong to one cluster", unit=unit)
+    return None
 
 
 def _unresolved(scores: Sequence[Score], reason: str, *, unit: str = "") -> Estimate:
@@ -157,14 +195,14 @@ def _widened(
 def _estimate(
     interval: Interval,
     scores: Sequence[Score],
-    clusters: Sequence[tuple[str, ...]] | None,
+    ways: Sequence[Sequence[str]],
     *,
     bounds: tuple[float, float] | None,
     better: Better,
 ) -> Estimate:
     n = sum(score.value is not None for score in scores)
     missing = len(scores) - n
-    k = None if clusters is None else len(set(clusters))
+    k = min((len(set(way)) for way in ways), default=None)
     worst = best = None
     if bounds is not None:
         interval = _widened(

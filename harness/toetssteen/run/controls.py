@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import cast
 
-from toetssteen.errors import UnknownNameError
+from toetssteen.errors import ContentError, UnknownNameError, did_you_mean
 from toetssteen.items import read_table, to_items
 from toetssteen.metrics import Metric, Rng
 from toetssteen.records import (
@@ -143,7 +143,7 @@ def load_control(
     """
     where = f"{file}: controls.{spec.name}.subject"
     if spec.subject.name not in SUBJECTS:
-        raise UnknownNameError("control subject", spec.subject.name, SUBJECTS)
+        raise UnknownNameError("control subject", spec.subject.name, SUBJECTS, where=where)
     subject = cast("Subject", call(SUBJECTS[spec.subject.name], spec.subject.args, where=where))
     if spec.items is not None:
         table = read_table(spec.items, yaml_file=file)
@@ -153,7 +153,25 @@ def load_control(
             replace(item, fields={**unasked, **item.fields})
             for item in to_items(table, groups=spec.groups)
         )
+    _check_fields(subject, spec, items, where=where)
     return LoadedControl(spec, subject, items)
+
+
+def _check_fields(
+    subject: Subject, spec: ControlSpec, items: tuple[Item, ...], *, where: str
+) -> None:
+    named = getattr(subject, "field", "")
+    first = items[0]
+    if named and named not in first.fields:
+        raise ContentError(
+            where, f"args.field: no item field {named!r}{did_you_mean(named, first.fields)}"
+        )
+    for group in spec.groups:
+        if group not in first.groups:
+            raise ContentError(
+                where,
+                f"groups: the items have no group {group!r}{did_you_mean(group, first.groups)}",
+            )
 
 
 def run_control(

@@ -21,6 +21,7 @@ from toetssteen.records import (
 from toetssteen.run.controls import run_control
 from toetssteen.run.plan import LoadedTask, Plan, answer_key
 from toetssteen.run.store import Answers
+from toetssteen.statistics.multiplicity import benjamini_hochberg
 
 # Below 10 a group's number says more about persons than about the group; below 30 it is a hint.
 SUPPRESS_BELOW = 10
@@ -125,9 +126,24 @@ def _estimates(
     yield result(metric(marked, rng=_rng(plan, loaded.name, metric_id)))
     if not metric.by_group:
         return
-    for group, inside in _grouped(marked.scores):
-        rng = _rng(plan, loaded.name, metric_id, group)
-        yield result(_small_groups(metric(inside, rng=rng)), group)
+    inside = [
+        (group, _small_groups(metric(some, rng=_rng(plan, loaded.name, metric_id, group))))
+        for group, some in _grouped(marked.scores)
+    ]
+    for (group, _), estimate in zip(inside, _adjusted([e for _, e in inside]), strict=True):
+        yield result(estimate, group)
+
+
+def _adjusted(estimates: Sequence[Estimate]) -> list[Estimate]:
+    """Correct the p-values of groups by Benjamini-Hochberg: nobody registered them beforehand."""
+    adjusted = benjamini_hochberg([estimate.p_value for estimate in estimates])
+    tested = sum(p is not None for p in adjusted)
+    return [
+        estimate
+        if p is None
+        else replace(estimate, p_adjusted=p, adjustment=f"benjamini-hochberg over {tested}")
+        for estimate, p in zip(estimates, adjusted, strict=True)
+    ]
 
 
 def _grouped(scores: Sequence[Score]) -> Iterator[tuple[str, Marked]]:

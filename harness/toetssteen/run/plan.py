@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter
 
+from toetssteen import cache
 from toetssteen.candidates import Adapter
 from toetssteen.catalog import Card, Task
 from toetssteen.items import beside, read_table, to_items
@@ -171,9 +172,17 @@ def _task_record(loaded: LoadedTask) -> dict[str, Any]:
         "items_sha256": loaded.items_digest,
         "items": len(loaded.items),
         "scorer": {**spec.scorer.model_dump(mode="json"), "version": loaded.scorer.version},
+        "code": _code(loaded.task),
         "clusters": list(spec.clusters),
         "groups": list(spec.groups),
     }
+
+
+def _code(task: Task) -> dict[str, str]:
+    """Return the sha256 of every plugin file: a lab may forget to raise a version."""
+    refs = (task.spec.items, task.spec.scorer, *task.spec.metrics)
+    files = {ref.file: beside(task.file, ref) for ref in refs if ref.file is not None}
+    return {name: cache.digest(file) for name, file in files.items() if file is not None}
 
 
 def _digest(record: Mapping[str, Any]) -> str:

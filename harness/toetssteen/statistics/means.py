@@ -4,9 +4,8 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from math import fsum, sqrt
 
-from scipy.stats import t
-
 from toetssteen.statistics import Interval
+from toetssteen.statistics.studentised import Studentised
 
 # Sums are `fsum`, which rounds once: the same items in another order give the same digits.
 
@@ -17,12 +16,21 @@ def student(values: Sequence[float], *, level: float = 0.95) -> Interval:
     Raises:
         ValueError: fewer than two values.
     """
+    return independent_mean(values).interval(level=level)
+
+
+def independent_mean(values: Sequence[float]) -> Studentised:
+    """Return the mean of independent values with its standard error and n - 1 df.
+
+    Raises:
+        ValueError: fewer than two values.
+    """
     n = len(values)
     if n < 2:
         raise ValueError("the spread of fewer than two values is not known")
     mean = fsum(values) / n
     variance = fsum((value - mean) ** 2 for value in values) / (n - 1)
-    return _around(mean, sqrt(variance / n), n - 1, level, "t")
+    return Studentised(mean, sqrt(variance / n), n - 1, "t")
 
 
 def cluster_t(
@@ -38,6 +46,15 @@ def cluster_t(
     Raises:
         ValueError: fewer than two clusters.
     """
+    return cluster_mean(values, clusters).interval(level=level)
+
+
+def cluster_mean(values: Sequence[float], clusters: Sequence[Hashable]) -> Studentised:
+    """Return the mean of `cluster_t` with its standard error and K - 1 df.
+
+    Raises:
+        ValueError: fewer than two clusters.
+    """
     deviations: dict[Hashable, list[float]] = defaultdict(list)
     mean = fsum(values) / len(values)
     for value, cluster in zip(values, clusters, strict=True):
@@ -47,9 +64,4 @@ def cluster_t(
         raise ValueError("the spread between fewer than two clusters is not known")
     between = fsum(fsum(inside) ** 2 for inside in deviations.values())
     standard_error = sqrt(k / (k - 1) * between) / len(values)
-    return _around(mean, standard_error, k - 1, level, f"cluster-t ({k} clusters)")
-
-
-def _around(mean: float, standard_error: float, df: int, level: float, method: str) -> Interval:
-    half = float(t.ppf(0.5 + level / 2, df)) * standard_error
-    return Interval(mean, mean - half, mean + half, method)
+    return Studentised(mean, standard_error, k - 1, f"cluster-t ({k} clusters)")
