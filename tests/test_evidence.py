@@ -11,7 +11,17 @@ from toetssteen.candidates.scripted import ScriptedAdapter
 from toetssteen.catalog import Card, Catalog
 from toetssteen.evidence import weigh
 from toetssteen.metrics.averages import Rate
-from toetssteen.records import Estimate, Finding, Item, Marked, Result, Says, Score, Status
+from toetssteen.records import (
+    ControlResult,
+    Estimate,
+    Finding,
+    Item,
+    Marked,
+    Result,
+    Says,
+    Score,
+    Status,
+)
 from toetssteen.run.mark import Outcome, TaskOutcome
 from toetssteen.run.plan import Plan, load_task
 from toetssteen.spec import CandidateSpec, PluginRef, ProfileSpec, parse, read
@@ -20,11 +30,25 @@ READING = load_task(Catalog().task("quality/reading"))
 NAME = "quality/reading/exact_match"
 
 
-def outcome(*results: Result) -> Outcome:
+# One control that landed: without one, no number is trusted.
+LANDED = tuple(
+    ControlResult(
+        "quality/reading",
+        "known_good",
+        metric,
+        "≥ 1",
+        Estimate(1.0, 0.9, 1.0, 72, 0, "wilson", Status.MEASURED),
+        landed=True,
+    )
+    for metric in ("exact_match", "token_f1")
+)
+
+
+def outcome(*results: Result, controls: tuple[ControlResult, ...] = LANDED) -> Outcome:
     spec = CandidateSpec(title="Scripted", adapter=PluginRef(name="scripted"), licence="EUPL-1.2")
     card = Card("scripted", Path("scripted.yaml"), spec)
     plan = Plan(card, ScriptedAdapter(), "identity", (READING,), seed=1, limit=None)
-    return Outcome(plan, (TaskOutcome(READING, (), {}, (), results, ()),))
+    return Outcome(plan, (TaskOutcome(READING, (), {}, (), results, controls),))
 
 
 def profile(*criteria: dict[str, Any]) -> ProfileSpec:
@@ -79,6 +103,16 @@ def finding(estimate: Estimate, criterion: dict[str, Any]) -> Finding:
     assert found.requirements == ("urn:nl:ak:ver:aia-10", "urn:nl:ak:ver:aia-08")
     assert found.estimate == estimate
     return found
+
+
+def test_a_number_without_a_control_meets_nothing() -> None:
+    """A missing control is never a pass; a number on the wrong side needs none to be wrong."""
+    good, bad = result(measured(0.8, 0.85, 0.9)), result(measured(0.1, 0.15, 0.2))
+    (unknown,) = weigh(outcome(good, controls=()), profile(at_least(0.7)))
+    assert unknown.says is Says.INCONCLUSIVE
+    assert unknown.because == "no control shows that this number can be trusted"
+    (wrong,) = weigh(outcome(bad, controls=()), profile(at_least(0.7)))
+    assert wrong.says is Says.DOES_NOT_MEET
 
 
 # --- the whole interval decides --------------------------------------------------------------

@@ -29,7 +29,9 @@ DIGEST = r"^[0-9a-f]{64}$"
 COMMIT = r"^[0-9a-f]{40}$"
 IDENTIFIER = r"^[a-z][a-z0-9_]*$"
 DISTRIBUTION = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+REQUIREMENT = r"^urn:nl:ak:ver:[a-z]+-[0-9]{2}$"
 WRITTEN: Mapping[str, str] = {
+    REQUIREMENT: "should be a requirement of the Algoritmekader, such as urn:nl:ak:ver:aia-10",
     DIGEST: "should be a sha256: 64 lower-case hex digits, as `sha256sum FILE` prints them",
     COMMIT: (
         "should be a commit, 40 hex digits: a branch or tag moves, and then nobody can say what "
@@ -50,7 +52,7 @@ def _not_yes_or_no(given: object) -> object:
 Language = Literal["nl", "en"]
 Digest = Annotated[str, Field(pattern=DIGEST, description="sha256, lower-case hex")]
 # Requirements by the URN of the Algoritmekader; measures (mtr) have no stable numbers.
-Urn = Annotated[str, Field(pattern=r"^urn:nl:ak:ver:[a-z]+-[0-9]{2}$")]
+Urn = Annotated[str, Field(pattern=REQUIREMENT)]
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 Whole = Annotated[int, BeforeValidator(_not_yes_or_no)]
 # An infinite bound is always met, and nothing meets NaN: neither is a criterion.
