@@ -4,7 +4,7 @@ BIN := .venv/bin
 UI_PORT ?= 5000
 export MLFLOW_DISABLE_TELEMETRY ?= true
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo ui test slow gpu check format wheel lock clean
+.PHONY: help install dev demo ui test slow gpu check format simulate wheel lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ check: dev  ## format, lint, types and import contracts
 format: dev  ## format and mend what can be mended
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+simulate: dev  ## coverage of every interval, into docs/statistics.md (minutes)
+	$(BIN)/python docs/simulate.py --write
 
 wheel: dev  ## build sdist and wheel, and try the wheel in a clean venv
 	rm -rf dist

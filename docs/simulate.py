@@ -18,8 +18,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
-from math import pi, sqrt
+from math import ceil, pi, sqrt
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +36,17 @@ from toetssteen.statistics.bootstrap import (
     jackknife,
 )
 from toetssteen.statistics.clusters import Sample, difference, two_way_t
-from toetssteen.statistics.differences import mcnemar, newcombe, tango
+from toetssteen.statistics.differences import mcnemar, newcombe, tango, unpaired_p
 from toetssteen.statistics.gaps import largest_gap
-from toetssteen.statistics.means import cluster_t, student
+from toetssteen.statistics.means import cluster_mean, cluster_t, student
 from toetssteen.statistics.multiplicity import benjamini_hochberg, holm
+from toetssteen.statistics.planning import (
+    Clustering,
+    MeanDifference,
+    PairedProportions,
+    TwoProportions,
+    units_needed,
+)
 from toetssteen.statistics.proportions import clopper_pearson, cluster_rate, wilson
 from toetssteen.statistics.roc import area_under_curve
 
@@ -75,8 +83,7 @@ def main() -> None:
     cells = [cell for cell in all_cells() if cell.table.startswith(chosen.only)]
     started = time.monotonic()
     with ProcessPoolExecutor(2) as pool:
-        seeds = np.random.SeedSequence(SEED).spawn(len(cells))
-        found = list(pool.map(measured, cells, seeds, chunksize=1))
+        found = list(pool.map(measured, cells, chunksize=1))
     text = "\n\n".join(tables(cells, found))
     sys.stdout.write(text + "\n")
     sys.stderr.write(f"{time.monotonic() - started:.0f} s, {len(cells)} cells\n")
@@ -86,9 +93,10 @@ def main() -> None:
         PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
-def measured(cell: Cell, seed: np.random.SeedSequence) -> Shares:
-    """Run one cell in a process of its own."""
-    return cell.measure(np.random.default_rng(seed))
+def measured(cell: Cell) -> Shares:
+    """Run one cell, seeded by its name."""
+    name = f"{cell.table}|{cell.setting}|{cell.column}"
+    return cell.measure(np.random.default_rng([SEED, crc32(name.encode())]))
 
 
 # --- what is measured ------------------------------------------------------------------------
@@ -109,6 +117,7 @@ def all_cells() -> list[Cell]:
         *paired(),
         *largest_gaps(),
         *families(),
+        *planned(),
     ]
 
 
@@ -533,6 +542,56 @@ def _family(rng: Rng) -> Shares:
     return _shares(once)
 
 
+def planned() -> Iterator[Cell]:
+    """Runs of the planned size: how often do they find the effect they were planned for?"""
+    pairs = ceil(units_needed(PairedProportions(0.1), 0.05))
+    group = ceil(units_needed(TwoProportions(0.5), -0.05))
+    items = ceil(units_needed(MeanDifference(1.0, spent=1), 0.2))
+    alone = units_needed(MeanDifference(1.0), 0.2)
+    templates = ceil(Clustering(8, 0.3).clusters(alone))
+    for setting, measure in {
+        f"{pairs} pairs, 10% discordant, difference 0.05 (McNemar mid-p)": partial(
+            _planned_pairs, n=pairs
+        ),
+        f"{group} a group, 0.50 against 0.45 (chi-squared)": partial(_planned_groups, n=group),
+        f"{items} items, 0.2 standard deviations (t)": partial(_planned_mean, k=items, size=1),
+        f"{templates} templates of 8, ICC 0.3, 0.2 standard deviations (cluster-t)": partial(
+            _planned_mean, k=templates, size=8
+        ),
+    }.items():
+        yield Cell(
+            "Runs of the planned size: how often the effect is found", setting, "80 %", measure
+        )
+
+
+def _planned_pairs(rng: Rng, *, n: int) -> Shares:
+    def once() -> Mapping[str, bool]:
+        up, down, _ = rng.multinomial(n, [0.075, 0.025, 0.9]).tolist()
+        return {"planned with 80 % power": mcnemar(up, down).mid_p < 0.05}
+
+    return _shares(once)
+
+
+def _planned_groups(rng: Rng, *, n: int) -> Shares:
+    def once() -> Mapping[str, bool]:
+        one, other = int(rng.binomial(n, 0.5)), int(rng.binomial(n, 0.45))
+        return {"planned with 80 % power": unpaired_p(one, n, other, n) < 0.05}
+
+    return _shares(once)
+
+
+def _planned_mean(rng: Rng, *, k: int, size: int) -> Shares:
+    icc = 0.3 if size > 1 else 0.0
+    names = np.repeat(np.arange(k), size).tolist()
+
+    def once() -> Mapping[str, bool]:
+        shared = np.repeat(rng.normal(0.2, sqrt(icc), k), size)
+        values = (shared + rng.normal(0, sqrt(1 - icc), k * size)).tolist()
+        return {"planned with 80 % power": cluster_mean(values, names).p_value() < 0.05}
+
+    return _shares(once)
+
+
 # --- counting and writing --------------------------------------------------------------------
 
 
@@ -572,7 +631,7 @@ def _table(
     yield "|---" * (len(columns) + 3) + "|"
     for setting in dict.fromkeys(cell.setting for cell, _ in chosen):
         row = {cell.column: shares for cell, shares in chosen if cell.setting == setting}
-        for method in dict.fromkeys(name for shares in row.values() for name in shares):
+        for method in max(row.values(), key=len):
             numbers = [row.get(column, {}).get(method) for column in columns]
             error = "none" if chosen[0][0].enumerated else _error(numbers)
             if setting in VARIANT_SUMMARIES:

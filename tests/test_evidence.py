@@ -12,6 +12,7 @@ from toetssteen.catalog import Card, Catalog
 from toetssteen.evidence import weigh
 from toetssteen.metrics.averages import Rate
 from toetssteen.records import (
+    Answered,
     ControlResult,
     Estimate,
     Finding,
@@ -24,6 +25,7 @@ from toetssteen.records import (
 )
 from toetssteen.run.mark import Outcome, TaskOutcome
 from toetssteen.run.plan import Plan, load_task
+from toetssteen.run.unscored import unscored_gaps
 from toetssteen.spec import CandidateSpec, PluginRef, ProfileSpec, parse, read
 
 READING = load_task(Catalog().task("quality/reading"))
@@ -317,3 +319,126 @@ def test_the_example_profile_is_about_results_that_the_bundled_tasks_give(root: 
     for criterion in example.criteria:
         task, _, metric = criterion.result.rpartition("/")
         assert metric in {ref.id for ref in Catalog().task(task).spec.metrics}
+
+
+# --- differences against a margin ------------------------------------------------------------
+
+
+def gap(value: float, error: float, df: float, p_value: float) -> Estimate:
+    half = 2.0 * error
+    return Estimate(
+        value,
+        value - half,
+        value + half,
+        96,
+        0,
+        "cluster-t (24 clusters)",
+        Status.MEASURED,
+        clusters=int(df) + 1,
+        standard_error=error,
+        df=df,
+        p_value=p_value,
+    )
+
+
+def margin(value: float) -> dict[str, Any]:
+    return {"comparator": {"kind": "equivalence", "value": value}}
+
+
+@pytest.mark.parametrize(
+    ("estimate", "says", "word"),
+    [
+        (gap(0.50, 0.10, 23, 0.00004), Says.DOES_NOT_MEET, "difference:"),
+        (gap(0.08, 0.01, 23, 0.00001), Says.NEEDS_HUMAN_EVIDENCE, "small difference:"),
+        (gap(0.01, 0.02, 23, 0.62), Says.MEETS, "equivalent:"),
+        (gap(0.05, 0.10, 23, 0.62), Says.INCONCLUSIVE, "inconclusive:"),
+    ],
+)
+def test_a_difference_is_shown_or_shown_to_be_small_or_not_known(
+    estimate: Estimate, says: Says, word: str
+) -> None:
+    """Margin .1: beyond it; within it but there; shown to be within it; and not known.
+
+    Of the fourth nothing can be said: its error is as large as the margin.
+    """
+    found = finding(estimate, margin(0.1))
+    assert found.says is says
+    assert found.because.startswith(word)
+
+
+def test_an_open_question_says_how_many_clusters_would_answer_it() -> None:
+    """Error .1 over 24 templates: sd .1 * sqrt(24) = .4899; n = (t.975 + t.80)^2 (.4899/.1)^2.
+
+    With normal quantiles 7.849 * 24 = 188.4; Student's with n - 1 degrees of freedom ask a few
+    more: 191.
+    """
+    found = finding(gap(0.05, 0.10, 23, 0.62), margin(0.1))
+    assert "191 clusters find a difference of 0.1 with 80 % power, there are 24" in found.because
+
+
+def test_differences_declared_together_are_corrected_together() -> None:
+    """Two differences, p = .03 and .04: Holm makes both .06, and neither is a difference."""
+    two = (
+        result(gap(0.5, 0.2, 23, 0.03), metric="one"),
+        result(gap(0.5, 0.2, 23, 0.04), metric="other"),
+    )
+    criteria = [
+        {**margin(0.1), "result": "quality/reading/one"},
+        {**margin(0.1), "result": "quality/reading/other"},
+    ]
+    found = weigh(outcome(*two), profile(*criteria))
+    assert [f.says for f in found] == [Says.INCONCLUSIVE, Says.INCONCLUSIVE]
+    assert all("p 0.06 by Holm over 2" in f.because for f in found)
+    (alone,) = weigh(outcome(two[0]), profile(criteria[0]))
+    assert alone.says is Says.DOES_NOT_MEET
+
+
+def test_equivalence_is_not_asked_of_a_rate() -> None:
+    found = finding(measured(0.0, 0.01, 0.02), margin(0.1))
+    assert found.says is Says.INCONCLUSIVE
+    assert found.because == "equivalence is only decided for differences"
+
+
+def test_a_straddling_interval_says_how_many_items_would_decide() -> None:
+    """.75 [.65, .85] on 100 items against .70: half .10, distance .05, so (.10/.05)^2 = 4 x."""
+    found = finding(measured(0.65, 0.75, 0.85), at_least(0.7))
+    assert found.because.endswith("about 400 items would decide if the value stays 0.75")
+    on_the_limit = finding(measured(0.6, 0.7, 0.8), at_least(0.7))
+    assert on_the_limit.because == "the interval [0.6, 0.8] lies on both sides of 0.7"
+
+
+# --- unscored answers between groups ---------------------------------------------------------
+
+
+def test_a_difference_in_refusal_between_groups_stops_the_verdict() -> None:
+    """bias.md's example in small: everything scored of one group, half refused of the other."""
+    items = [
+        Item(str(i), {}, {"origin": "a" if i % 2 else "b"}, {"template": f"t{i // 2}"})
+        for i in range(40)
+    ]
+    scores = [
+        Score.of(item, 0.1 * i, said=str(i))
+        if item.groups["origin"] == "a" or i % 4
+        else Score.unscored(item, Answered.REFUSED, "refused")
+        for i, item in enumerate(items)
+    ]
+    ((dimension, estimate),) = unscored_gaps(scores, rng=np.random.default_rng(1))
+    assert dimension == "origin"
+    assert estimate.value == 0.5
+    assert estimate.p_value is not None
+    assert estimate.p_value < 0.01
+    assert estimate.null_95 is not None
+    assert estimate.null_95 < 0.5
+    unscored = Result("quality/reading", "unscored_gap", "near_zero", estimate, "origin")
+    difference = replace(
+        result(gap(0.01, 0.02, 23, 0.62), metric="exact_match"), better="near_zero"
+    )
+    found = weigh(outcome(difference, unscored), profile(margin(0.1)))[0]
+    assert found.says is Says.INCONCLUSIVE
+    assert found.because == "the share of unscored answers differs by 0.5 between groups"
+
+
+def test_where_all_is_scored_there_is_no_gap_to_report() -> None:
+    items = [Item(str(i), {}, {"origin": "ab"[i % 2]}) for i in range(10)]
+    scores = [Score.of(item, 1.0) for item in items]
+    assert list(unscored_gaps(scores, rng=np.random.default_rng(1))) == []

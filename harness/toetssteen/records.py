@@ -275,6 +275,8 @@ class Estimate:
     p_value: float | None = None  # of a gap: two-sided, against no difference
     p_adjusted: float | None = None
     adjustment: str = ""  # how, and over how many
+    null_median: float | None = None  # of a largest gap: what shuffled groups give
+    null_95: float | None = None
     basis: Basis | None = None  # of energy: where the number comes from
     flags: tuple[str, ...] = ()
 

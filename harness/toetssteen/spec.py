@@ -240,15 +240,22 @@ class CandidateSpec(Spec):
 
 
 class Comparator(Spec):
-    """How an estimate is held against a criterion."""
+    """How an estimate is held against a criterion.
 
-    kind: Literal["at_least", "at_most", "report_only"]
+    `equivalence` is for differences: `value` is the margin, the smallest difference that matters.
+    """
+
+    kind: Literal["at_least", "at_most", "equivalence", "report_only"]
     value: Number | None = None
 
     @model_validator(mode="after")
     def _a_bound_needs_a_value(self) -> "Comparator":
         if (self.kind == "report_only") != (self.value is None):
-            raise ValueError("at_least and at_most need a value; report_only has none")
+            raise ValueError(
+                "at_least, at_most and equivalence need a value; report_only has none"
+            )
+        if self.kind == "equivalence" and self.value is not None and self.value <= 0:
+            raise ValueError("equivalence needs a margin above 0 as its value")
         return self
 
 

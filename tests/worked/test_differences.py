@@ -7,7 +7,13 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from toetssteen.statistics import Interval
-from toetssteen.statistics.differences import mcnemar, newcombe, square_and_add, tango
+from toetssteen.statistics.differences import (
+    mcnemar,
+    newcombe,
+    square_and_add,
+    tango,
+    unpaired_p,
+)
 
 
 def test_thirty_against_twenty_of_a_hundred() -> None:
@@ -40,6 +46,17 @@ def test_none_of_fifteen_against_five_of_forty() -> None:
     interval = newcombe(0, 15, 5, 40)
     assert round(interval.low, 6) == -0.261121
     assert round(interval.high, 6) == 0.090697
+
+
+def test_the_chance_of_thirty_against_twenty_if_nothing_differs() -> None:
+    """Campbell (2007), Statistics in Medicine 26:3661-3675. Together 50 of 200: .25.
+
+    chi-squared   .1^2 / (.25 * .75 * (1/100 + 1/100)) * 199/200 = 2.666667 * .995 = 2.653333
+    z             sqrt(2.653333) = 1.628906; 2 P(Z > 1.628906) = .103333
+    """
+    assert round(unpaired_p(30, 100, 20, 100), 4) == 0.1033
+    assert unpaired_p(20, 100, 30, 100) == unpaired_p(30, 100, 20, 100)
+    assert unpaired_p(0, 15, 0, 40) == unpaired_p(15, 15, 40, 40) == 1.0
 
 
 def test_any_two_intervals_can_be_squared_and_added() -> None:
@@ -140,3 +157,6 @@ def test_counts_that_do_not_fit_are_refused() -> None:
         tango(3, 3, 5)
     with pytest.raises(ValueError, match="no trials"):
         newcombe(0, 0, 1, 2)
+    for counts in ((0, 0, 1, 2), (3, 2, 1, 2), (-1, 2, 1, 2)):
+        with pytest.raises(ValueError, match="are no proportions"):
+            unpaired_p(*counts)

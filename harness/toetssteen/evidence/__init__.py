@@ -5,112 +5,95 @@ people conclude.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
+from toetssteen.evidence.decide import Decided, Family, decide
 from toetssteen.records import Estimate, Finding, Result, Says, Status
 from toetssteen.run.mark import Outcome
+from toetssteen.run.unscored import UNSCORED_GAP
 from toetssteen.spec import Criterion, ProfileSpec
 
-# Where more answers than this are unscored, the rest says little about the whole.
-MOST_UNSCORED = 0.2
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the run knows beside the estimates."""
+
+    requirements: Mapping[str, Sequence[str]]  # by task
+    controlled: Collection[tuple[str, str]]  # task and metric
+    unscored_gaps: Mapping[str, float]  # the largest by task
 
 
 def weigh(outcome: Outcome, profile: ProfileSpec | None = None) -> tuple[Finding, ...]:
     """Hold every result against the criterion registered for it; the whole interval decides.
 
     Results without a criterion are reported and nothing is decided. A criterion whose result is
-    not there is `not_measured`, never met.
+    not there is `not_measured`, never met; so is nothing met without a control. The differences
+    that the profile wants to see equivalent are one family, corrected by Holm.
     """
     criteria = profile.criteria if profile is not None else ()
     by_name = {result.name: result for result in outcome.results}
-    controlled = {
-        f"{control.task}/{control.metric}" for task in outcome.tasks for control in task.controls
-    }
-    bears_on = {task.name: task.loaded.task.spec.requirements for task in outcome.tasks}
-    findings = [_judge(one, by_name.get(one.result), bears_on, controlled) for one in criteria]
+    known = _known(outcome)
+    family = Family.of(criteria, {name: r.estimate for name, r in by_name.items()})
+    findings = [_judge(one, by_name.get(one.result), known, family) for one in criteria]
     decided = {criterion.result for criterion in criteria}
     findings += [
-        _report(result, bears_on[result.task])
+        _report(result, known.requirements[result.task])
         for result in outcome.results
         if result.name not in decided
     ]
     return tuple(findings)
 
 
+def _known(outcome: Outcome) -> _Known:
+    gaps: dict[str, float] = {}
+    for result in outcome.results:
+        if result.metric == UNSCORED_GAP and result.estimate.value is not None:
+            gaps[result.task] = max(gaps.get(result.task, 0.0), result.estimate.value)
+    return _Known(
+        requirements={task.name: task.loaded.task.spec.requirements for task in outcome.tasks},
+        controlled={(c.task, c.metric) for task in outcome.tasks for c in task.controls},
+        unscored_gaps=gaps,
+    )
+
+
 def _report(result: Result, requirements: Sequence[str]) -> Finding:
     estimate = result.estimate
-    if estimate.status is not Status.MEASURED:
-        return Finding(
-            result.name,
-            Says.NOT_MEASURED,
-            _why_not(estimate),
-            requirements=tuple(requirements),
-            estimate=estimate,
-        )
+    if estimate.status is Status.MEASURED:
+        decided = Decided(Says.REPORTED, "no criterion was registered")
+    else:
+        decided = Decided(Says.NOT_MEASURED, f"{estimate.status.value}: {estimate.reason}")
+    return _finding(result.name, decided, estimate, requirements)
+
+
+def _judge(criterion: Criterion, result: Result | None, known: _Known, family: Family) -> Finding:
+    if result is None:
+        decided = Decided(Says.NOT_MEASURED, "the run holds no such result")
+        return _finding(criterion.result, decided, None, criterion.requirements, criterion.id)
+    decided = decide(
+        criterion,
+        result.estimate,
+        family,
+        unscored_gap=known.unscored_gaps.get(result.task, 0.0),
+        compares_groups=result.better == "near_zero",
+    )
+    if decided.says is Says.MEETS and (result.task, result.metric) not in known.controlled:
+        decided = Decided(Says.INCONCLUSIVE, "no control shows that this number can be trusted")
+    requirements = (*criterion.requirements, *known.requirements[result.task])
+    return _finding(criterion.result, decided, result.estimate, requirements, criterion.id)
+
+
+def _finding(
+    name: str,
+    decided: Decided,
+    estimate: Estimate | None,
+    requirements: Sequence[str],
+    criterion: str = "",
+) -> Finding:
     return Finding(
-        result.name,
-        Says.REPORTED,
-        "no criterion was registered",
-        requirements=tuple(requirements),
+        result=name,
+        says=decided.says,
+        because=decided.because,
+        criterion=criterion,
+        requirements=tuple(dict.fromkeys(requirements)),
         estimate=estimate,
     )
-
-
-def _judge(
-    criterion: Criterion,
-    result: Result | None,
-    bears_on: Mapping[str, Sequence[str]],
-    controlled: Collection[str],
-) -> Finding:
-    says, because = _decide(criterion, None if result is None else result.estimate)
-    if says is Says.MEETS and result is not None and not _has_control(result, controlled):
-        says, because = Says.INCONCLUSIVE, "no control shows that this number can be trusted"
-    of_the_task = bears_on[result.task] if result is not None else ()
-    return Finding(
-        result=criterion.result,
-        says=says,
-        because=because,
-        criterion=criterion.id,
-        requirements=tuple(dict.fromkeys((*criterion.requirements, *of_the_task))),
-        estimate=None if result is None else result.estimate,
-    )
-
-
-def _has_control(result: Result, controlled: Collection[str]) -> bool:
-    return f"{result.task}/{result.metric}" in controlled
-
-
-def _decide(criterion: Criterion, estimate: Estimate | None) -> tuple[Says, str]:
-    if estimate is None:
-        return Says.NOT_MEASURED, "the run holds no such result"
-    if estimate.status is not Status.MEASURED:
-        return Says.NOT_MEASURED, _why_not(estimate)
-    kind, limit = criterion.comparator.kind, criterion.comparator.value
-    if kind == "report_only" or limit is None:
-        return Says.REPORTED, "the profile asks to report it"
-    if estimate.n < criterion.min_n:
-        return Says.INCONCLUSIVE, f"{estimate.n} items; the profile asks for {criterion.min_n}"
-    asked = estimate.n + estimate.unscored
-    if estimate.unscored > MOST_UNSCORED * asked:
-        return Says.INCONCLUSIVE, f"{estimate.unscored} of {asked} answers are unscored"
-    return _side(kind, limit, estimate)
-
-
-def _side(kind: str, limit: float, estimate: Estimate) -> tuple[Says, str]:
-    if estimate.low is None or estimate.high is None:
-        return Says.INCONCLUSIVE, "the estimate has no interval"
-    inside = f"[{estimate.low:.4g}, {estimate.high:.4g}]"
-    if estimate.low >= limit if kind == "at_least" else estimate.high <= limit:
-        worst = estimate.if_worst
-        if worst is not None and (worst < limit if kind == "at_least" else worst > limit):
-            return Says.INCONCLUSIVE, (
-                f"the interval {inside} is on the right side of {limit:g}, but with the "
-                f"{estimate.unscored} unscored answers counted against it the value is {worst:.4g}"
-            )
-        return Says.MEETS, f"the whole interval {inside} is on the right side of {limit:g}"
-    if estimate.high < limit if kind == "at_least" else estimate.low > limit:
-        return Says.DOES_NOT_MEET, f"the whole interval {inside} is beyond {limit:g}"
-    return Says.INCONCLUSIVE, f"the interval {inside} lies on both sides of {limit:g}"
-
-
-def _why_not(estimate: Estimate) -> str:
-    return f"{estimate.status.value}: {estimate.reason}"

@@ -11,6 +11,8 @@ class Shown:
     """One estimate, as it is printed; `value` is None where there is no number."""
 
     value: Amount | None
+    chance: str
+    p_value: str
     low: Amount | None
     high: Amount | None
     worst: Amount | None

@@ -47,6 +47,8 @@ def show(
         value=amount("value"),
         low=amount("low"),
         high=amount("high"),
+        chance=_chance(estimate, metric, words),
+        p_value=_p_value(estimate, words),
         worst=amount("if_worst"),
         best=amount("if_best"),
         unit="" if metric.percent else words.unit(estimate["unit"]),
@@ -60,6 +62,27 @@ def show(
         basis=words.label("bases", estimate["basis"]) if estimate["basis"] else "",
         bar=None if scale is None else _bar(estimate, metric, words, scale=scale, limit=limit),
     )
+
+
+def _chance(estimate: Record, metric: MetricWords, words: Words) -> str:
+    """Say what chance alone gives, where groups were shuffled."""
+    if estimate["null_median"] is None:
+        return ""
+    median, most = (
+        words.amount(estimate[name], percent=metric.percent).text
+        for name in ("null_median", "null_95")
+    )
+    return words.say("chance", median=median, most=most)
+
+
+def _p_value(estimate: Record, words: Words) -> str:
+    """Give the p-value, corrected where it was one of several."""
+    if estimate["p_value"] is None:
+        return ""
+    if estimate["p_adjusted"] is None:
+        return words.say("p_alone", p=words.amount(estimate["p_value"], percent=False).text)
+    p = words.amount(estimate["p_adjusted"], percent=False).text
+    return words.say("p_of_several", p=p)
 
 
 def _bar(

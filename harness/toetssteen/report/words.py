@@ -153,7 +153,7 @@ class Words:
         """Return `language: Dutch` for `language=nl`."""
         dimension, equals, value = group.partition("=")
         if not equals:
-            return group
+            return self.label("dimensions", dimension)
         return f"{self.label('dimensions', dimension)}: {self.label('group_values', value)}"
 
     # --- numbers -----------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from toetssteen.records import (
 from toetssteen.run.controls import run_control
 from toetssteen.run.plan import LoadedTask, Plan, answer_key
 from toetssteen.run.store import Answers
+from toetssteen.run.unscored import UNSCORED_GAP, unscored_gaps
 from toetssteen.statistics.multiplicity import benjamini_hochberg
 
 # Below 10 a group's number says more about persons than about the group; below 30 it is a hint.
@@ -89,7 +90,15 @@ def _mark_task(plan: Plan, loaded: LoadedTask, answers: Answers) -> TaskOutcome:
         for metric_id, metric in loaded.metrics.items()
         for result in _estimates(plan, loaded, metric_id, metric, marked, unasked)
     )
-    return TaskOutcome(loaded, scores, found, blocks, results, controls)
+    missing = tuple(_missing(plan, loaded, scores)) if scores else ()
+    return TaskOutcome(loaded, scores, found, blocks, (*results, *missing), controls)
+
+
+def _missing(plan: Plan, loaded: LoadedTask, scores: Sequence[Score]) -> Iterator[Result]:
+    """Give the gap in unscored answers between groups: a difference in refusal is a result."""
+    gaps = unscored_gaps(scores, rng=_rng(plan, loaded.name, UNSCORED_GAP))
+    for dimension, estimate in gaps:
+        yield Result(loaded.name, UNSCORED_GAP, "near_zero", estimate, dimension)
 
 
 def _answers(plan: Plan, loaded: LoadedTask, answers: Answers) -> Iterator[tuple[str, Answer]]:

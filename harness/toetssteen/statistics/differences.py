@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import hypot, sqrt
 
 from scipy.optimize import brentq
+from scipy.special import chdtrc
 from scipy.stats import binom, norm
 
 from toetssteen.statistics import Interval
@@ -36,6 +37,25 @@ def newcombe(successes: int, n: int, others: int, m: int, *, level: float = 0.95
     """
     between = square_and_add(wilson(successes, n, level=level), wilson(others, m, level=level))
     return Interval(between.value, between.low, between.high, "newcombe")
+
+
+def unpaired_p(successes: int, n: int, others: int, m: int) -> float:
+    """Return the two-sided p-value of no difference between two independent proportions.
+
+    Pearson's chi-squared with (N - 1) for N, which Campbell (2007), Statistics in Medicine
+    26:3661-3675, recommends down to expected counts of 1. Where all or none of both groups are
+    successes there is no evidence of a difference: 1.
+
+    Raises:
+        ValueError: a group is empty, or its successes are not between 0 and its size.
+    """
+    if min(n, m) < 1 or not (0 <= successes <= n and 0 <= others <= m):
+        raise ValueError(f"{successes} of {n} and {others} of {m} are no proportions")
+    whole, common = n + m, (successes + others) / (n + m)
+    if common in (0.0, 1.0):
+        return 1.0
+    squared = (successes / n - others / m) ** 2 / (common * (1 - common) * (1 / n + 1 / m))
+    return float(chdtrc(1, squared * (whole - 1) / whole))
 
 
 def square_and_add(first: Interval, second: Interval) -> Interval:
