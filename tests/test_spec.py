@@ -508,7 +508,7 @@ def test_a_band_reads_as_one_would_say_it() -> None:
 def test_a_bound_needs_a_value_and_report_only_has_none(comparator: str, file: Path) -> None:
     text = changed(ProfileSpec, "{kind: at_least, value: 0.7}", comparator)
     assert faults(ProfileSpec, text, file) == [
-        "criteria.0.comparator: at_least and at_most need a value; report_only has none"
+        "criteria.0.comparator: at_least, at_most and equivalence need a value; report_only has none"
     ]
 
 
