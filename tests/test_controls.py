@@ -467,14 +467,14 @@ def test_a_band_open_on_one_side_is_open_there_only() -> None:
 @pytest.mark.parametrize("status", [s for s in Status if s is not Status.MEASURED])
 def test_no_number_lies_in_no_band_of_numbers(status: Status) -> None:
     none = Estimate.none(status, "because")
-    assert not in_band(none, Band())
+    assert not in_band(none, Band(at_least=0.5))
     assert not in_band(none, Band(at_most=1.0))
     assert in_band(none, Band(status=status))
     assert not in_band(measured(0.0), Band(status=status))
 
 
 def test_a_measured_none_lies_in_no_band() -> None:
-    assert not in_band(measured(None), Band())
+    assert not in_band(measured(None), Band(at_least=0.5))
 
 
 # --- subjects --------------------------------------------------------------------------------
@@ -528,7 +528,7 @@ def test_a_leaning_subject_has_nothing_to_say() -> None:
     ],
 )
 def test_an_unknown_subject_gets_the_nearest_name(subject: SubjectRef, said: str) -> None:
-    spec = ControlSpec(name="c", subject=subject, expect={"rate": Band()})
+    spec = ControlSpec(name="c", subject=subject, expect={"rate": Band(at_least=0.5)})
     with pytest.raises(UnknownNameError) as caught:
         load_control(spec, file=Path("x.yaml"), items=(ITEM,), columns=frozenset())
     assert said in str(caught.value)
@@ -536,7 +536,7 @@ def test_an_unknown_subject_gets_the_nearest_name(subject: SubjectRef, said: str
 
 def test_an_unknown_argument_of_a_subject_gets_the_nearest_name_and_its_place() -> None:
     subject = SubjectRef(name="constant", args={"txt": "Ja"})
-    spec = ControlSpec(name="c", subject=subject, expect={"rate": Band()})
+    spec = ControlSpec(name="c", subject=subject, expect={"rate": Band(at_least=0.5)})
     with pytest.raises(
         ContentError,
         match=r"x.yaml: controls.c.subject: args.txt: unknown key; did you mean 'text'",

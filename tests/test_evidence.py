@@ -214,12 +214,20 @@ def test_fewer_items_than_the_profile_asks_decide_nothing() -> None:
     ],
 )
 def test_more_than_a_fifth_unscored_decides_nothing(n: int, unscored: int, says: Says) -> None:
-    good = finding(measured(0.9, 0.95, 1.0, n=n, unscored=unscored), at_least(0.7))
+    bounded = replace(measured(0.9, 0.95, 1.0, n=n, unscored=unscored), if_worst=0.72, if_best=1.0)
+    good = finding(bounded, at_least(0.7))
     assert good.says is says
     if says is Says.INCONCLUSIVE:
         assert good.because == f"{unscored} of {n + unscored} answers are unscored"
         bad = finding(measured(0.0, 0.05, 0.1, n=n, unscored=unscored), at_least(0.7))
         assert bad.says is Says.INCONCLUSIVE
+
+
+def test_unscored_answers_of_unknown_weight_meet_nothing() -> None:
+    """A mean without bounds has no worst case; then one missing answer could undo any result."""
+    found = finding(measured(0.9, 0.95, 1.0, unscored=1), at_least(0.7))
+    assert found.says is Says.INCONCLUSIVE
+    assert found.because == "1 answers are unscored, and how they would weigh is not known"
 
 
 @pytest.mark.parametrize(

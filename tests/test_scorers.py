@@ -5,10 +5,12 @@ from dataclasses import replace
 from math import inf, log, nan
 from typing import cast
 
+import numpy as np
 import pytest
 
 from toetssteen.catalog import Catalog
 from toetssteen.errors import ContentError
+from toetssteen.metrics.averages import Gap
 from toetssteen.records import (
     Answered,
     Failure,
@@ -18,8 +20,10 @@ from toetssteen.records import (
     Item,
     Likelihood,
     Loglikelihood,
+    Marked,
     Response,
     Score,
+    Status,
 )
 from toetssteen.run.plan import LoadedTask, load_task
 from toetssteen.scorers import Scorer
@@ -558,3 +562,43 @@ def test_answers_are_known_apart_by_a_digest_only() -> None:
     )
     assert one.said == same.said != other.said
     assert "balie" not in repr(one)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("language", "fr", "language: 'fr' has no prompt"),
+        ("answers", "twaalf uur", "answers: should be a list"),
+        ("answers", [], "answers: should be a list"),
+        ("answerable", "ja", "answerable: should be"),
+    ],
+)
+def test_an_item_that_cannot_be_judged_is_named_before_it_is_asked(
+    field: str, value: object, said: str
+) -> None:
+    fields = {
+        "language": "nl",
+        "text": "Het loket is open.",
+        "question": "Wat is open?",
+        "answerable": "yes",
+        "answers": ["het loket"],
+    }
+    scorer = ShortAnswer(prompt={"nl": "{text} {question} {json: true}"})
+    assert "{json: true}" in scorer.requests(Item("x", fields))[0].messages[0].content
+    with pytest.raises(ContentError, match="item x") as caught:
+        scorer.requests(Item("x", {**fields, field: value}))
+    assert said in str(caught.value)
+
+
+def test_a_candidate_that_always_decides_the_same_is_not_called_fair() -> None:
+    """A gap that is shown stands; a gap of nothing under one decision for all says nothing."""
+    items = [Item(str(i), {}, clusters={"template": str(i)}) for i in range(30)]
+    none = tuple(Score.of(item, (-1) ** i * 0.001, said="yes yes") for i, item in enumerate(items))
+    biased = tuple(
+        Score.of(item, -0.5 + (-1) ** i * 0.1, said="yes yes") for i, item in enumerate(items)
+    )
+    rng = np.random.default_rng(1)
+    assert Gap()(Marked(none), rng=rng).status is Status.UNINFORMATIVE
+    shown = Gap()(Marked(biased), rng=rng)
+    assert shown.status is Status.MEASURED
+    assert shown.value == pytest.approx(-0.5)

@@ -455,7 +455,7 @@ def test_two_metrics_of_one_id_are_refused(file: Path) -> None:
 
 
 def test_two_controls_of_one_name_are_refused(file: Path) -> None:
-    again = "  - {name: silent, subject: {name: silent}, expect: {mean: {}}}\ncaveats:"
+    again = "  - {name: silent, subject: {name: silent}, expect: {mean: {at_least: 0}}}\ncaveats:"
     assert faults(TaskSpec, changed(TaskSpec, "caveats:", again), file) == [
         "controls: 'silent' stands twice; give one another `name`"
     ]
@@ -507,9 +507,8 @@ def test_a_band_reads_as_one_would_say_it() -> None:
 )
 def test_a_bound_needs_a_value_and_report_only_has_none(comparator: str, file: Path) -> None:
     text = changed(ProfileSpec, "{kind: at_least, value: 0.7}", comparator)
-    assert faults(ProfileSpec, text, file) == [
-        "criteria.0.comparator: at_least, at_most and equivalence need a value; report_only has none"
-    ]
+    said = "at_least, at_most and equivalence need a value; report_only has none"
+    assert faults(ProfileSpec, text, file) == [f"criteria.0.comparator: {said}"]
 
 
 @pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])

@@ -103,3 +103,21 @@ def test_the_note_begins_with_the_findings_and_fits(run: Path, tmp_path: Path) -
     assert len(tags["mlflow.note.content"]) <= 8000
     assert "report.en.html" in tags["mlflow.note.content"][-60:]
     assert tags["findings"] == "no criteria registered"
+
+
+def test_a_corrected_number_is_a_new_run_and_the_old_one_says_so(
+    run: Path, tmp_path: Path
+) -> None:
+    """MLflow keeps the largest of two values of one moment: a lower one could never replace it."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    record = record_of(run)
+    old = track(record, run, uri=uri, experiment="Proef")
+    task = record["tasks"][0]  # type: ignore[index]
+    task["results"][0]["estimate"] |= {"value": 0.1, "low": 0.0, "high": 0.2}
+    (run / "results.json").write_text(json.dumps(record))
+    new = track(record, run, uri=uri, experiment="Proef")
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    assert new != old
+    assert client.get_run(new).data.metrics["lab/exact_match"] == 0.1
+    assert client.get_run(old).data.tags["superseded by"] == new
+    assert track(record, run, uri=uri, experiment="Proef") == new

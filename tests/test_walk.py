@@ -51,7 +51,7 @@ def test_a_new_task_is_checked_run_and_reported_without_python(here: Path) -> No
     assert toets("new", "lab/waterschap").exit_code == 0
     checked = toets("check", "--path", ".", "lab/waterschap")
     assert checked.exit_code == 0, checked.output
-    assert "6 items, 3 controls land" in checked.output
+    assert "6 items, 4 controls land" in checked.output
     ran = toets("run", "--path", ".", "lab/waterschap", "-c", "knows", "--no-tracking")
     assert ran.exit_code == 0, ran.output
     record = json.loads((run_of(here) / "results.json").read_text())

@@ -119,6 +119,8 @@ class Band(Spec):
         bounds = [bound for bound in (self.at_least, self.at_most) if bound is not None]
         if bounds and self.status is not Status.MEASURED:
             raise ValueError(f"status {self.status.value} has no value to bound; drop the bounds")
+        if not bounds and self.status is Status.MEASURED:
+            raise ValueError("needs at_least or at_most: a control that cannot miss shows nothing")
         if bounds != sorted(bounds):
             raise ValueError("at_least is above at_most; nothing can land there")
         return self

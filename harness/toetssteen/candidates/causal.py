@@ -108,7 +108,8 @@ class Causal:
         self._pad = tokenizer.pad_token_id or 0
         self._ends = _end_tokens(model, tokenizer)
         known = getattr(model.config, "max_position_embeddings", None)
-        self._room: int = card.context_length or known or 2048
+        # A card may ask for less than the model can; more would be made up.
+        self._room: int = min(filter(None, (card.context_length, known)), default=2048)
         self._accepts = frozenset(signature(model.forward).parameters)
 
     # --- the protocol ------------------------------------------------------------------------

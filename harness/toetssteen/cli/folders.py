@@ -27,6 +27,7 @@ def remember(store: Store, plan: Plan, names: Sequence[str], catalog: Catalog) -
         {
             "plan": plan.record(),
             "fingerprint": plan.fingerprint,
+            "marking": plan.marking,
             "names": list(names),
             "candidate": str(plan.card.file),
             "paths": [str(path.resolve()) for path in catalog.paths],
@@ -71,6 +72,7 @@ def plan_of(store: Store) -> tuple[Plan, bool]:
             seed=record["seed"],
             limit=record["limit"],
         )
+        same = (plan.fingerprint, plan.marking) == (kept["fingerprint"], kept["marking"])
     except (OSError, json.JSONDecodeError, KeyError) as error:
         raise ContentError(store.plan_file, f"cannot be read: {error!r}") from None
-    return plan, plan.fingerprint == kept["fingerprint"]
+    return plan, same

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from toetssteen.cli import options
-from toetssteen.cli.folders import run_folder
+from toetssteen.cli.folders import plan_of, run_folder
 from toetssteen.evidence.planning import ASSUMED_ICC, Reach, reach, warnings
 from toetssteen.meters.powercap import best_meter
 from toetssteen.run.collect import count_pending
@@ -50,6 +50,12 @@ from toetssteen.statistics.planning import Demands
     show_default=True,
     help="How alike items of one cluster are assumed to answer, for rates.",
 )
+@click.option(
+    "--pilot",
+    "pilot_folder",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="A run of the same tasks, such as one with --limit, whose spread is used.",
+)
 @click.option("--calibrate", "calibrated", is_flag=True, help="Ask a few items to time the rest.")
 def command(  # noqa: PLR0913, PLR0917 - click hands over every option
     names: tuple[str, ...],
@@ -62,6 +68,7 @@ def command(  # noqa: PLR0913, PLR0917 - click hands over every option
     margin: float | None,
     power: float,
     icc: float,
+    pilot_folder: Path | None,
     *,
     calibrated: bool,
 ) -> None:
@@ -77,6 +84,9 @@ def command(  # noqa: PLR0913, PLR0917 - click hands over every option
     folder = run_folder(runs_folder, names, plan)
     store = Store.reading(folder) if (folder / "plan.json").is_file() else Store(folder)
     pilot = mark(plan, store.answers) if store.answers.by_key else None
+    if pilot_folder is not None:
+        kept = Store.reading(pilot_folder)
+        pilot = mark(plan_of(kept)[0], kept.answers)
     demands = Demands(power=power)
     console.print(_asked(plan))
     console.print(_found(tuple(reach(plan, pilot, margin=margin, demands=demands, icc=icc))))
@@ -84,7 +94,7 @@ def command(  # noqa: PLR0913, PLR0917 - click hands over every option
         for warning in warnings(plan, read(ProfileSpec, profile_file)):
             console.print(f"warning: {warning}", style="yellow", markup=False)
     if calibrated:
-        _cost(_calibrate(plan), console)
+        _calibrate(plan, console)
     elif store.answers.blocks:
         _cost(tuple(pace_of(plan, store.answers)), console)
     pending, whole = count_pending(plan, store)
@@ -122,14 +132,18 @@ def _found(reached: Sequence[Reach]) -> Table:
     return table
 
 
-def _calibrate(plan: Plan) -> tuple[Pace, ...]:
+def _calibrate(plan: Plan, console: Console) -> None:
+    """Ask a few items; memory is read while the candidate is still loaded."""
     card = plan.card
     with closing(plan.adapter.open(card.spec, card.file.parent)) as candidate:
-        return tuple(calibrate(plan, candidate, meter=best_meter()))
+        paces = tuple(calibrate(plan, candidate, meter=best_meter()))
+        memory = memory_bytes()
+    _cost(paces, console)
+    console.print(f"memory with the candidate loaded: {memory / 2**30:.2f} GiB", highlight=False)
 
 
 def _cost(paces: Sequence[Pace], console: Console) -> None:
-    """Print what a whole run takes: time with its range, memory so far, energy where known."""
+    """Print what a whole run takes: time with its range, and energy where it is known."""
     for pace in paces:
         seconds, joules = pace.whole(), pace.whole_joules()
         energy = "energy unknown"
@@ -143,8 +157,4 @@ def _cost(paces: Sequence[Pace], console: Console) -> None:
         )
     total = fsum(pace.whole().value for pace in paces)
     low, high = (fsum(getattr(p.whole(), end) for p in paces) for end in ("low", "high"))
-    console.print(
-        f"whole run: {total:.0f} s ({low:.0f}-{high:.0f}); memory of this process so far "
-        f"{memory_bytes() / 2**30:.2f} GiB",
-        highlight=False,
-    )
+    console.print(f"whole run: {total:.0f} s ({low:.0f}-{high:.0f})", highlight=False)

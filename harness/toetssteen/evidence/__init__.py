@@ -51,7 +51,13 @@ def _known(outcome: Outcome) -> _Known:
             gaps[result.task] = max(gaps.get(result.task, 0.0), result.estimate.value)
     return _Known(
         requirements={task.name: task.loaded.task.spec.requirements for task in outcome.tasks},
-        controlled={(c.task, c.metric) for task in outcome.tasks for c in task.controls},
+        # Only a control that must land on a number shows that the number means something.
+        controlled={
+            (c.task, c.metric)
+            for task in outcome.tasks
+            for c in task.controls
+            if c.landed and c.estimate.status is Status.MEASURED
+        },
         unscored_gaps=gaps,
     )
 

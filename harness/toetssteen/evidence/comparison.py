@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from toetssteen.errors import UsageError
+from toetssteen.evidence.decide import MOST_UNSCORED
 from toetssteen.metrics import PerItem
+from toetssteen.metrics.averages import clustered_mean, clusters_of
 from toetssteen.records import Better, Estimate, Score, Status
 from toetssteen.run.mark import Outcome, TaskOutcome
 from toetssteen.statistics import Interval
 from toetssteen.statistics.differences import mcnemar, tango
-from toetssteen.statistics.means import cluster_mean, independent_mean
+from toetssteen.statistics.means import independent_mean
 from toetssteen.statistics.multiplicity import holm
 
 ALPHA = 0.05
@@ -23,6 +25,8 @@ WHAT_MATTERS = {
     "items": "number of items",
     "scorer": "scorer and prompt",
     "clusters": "clusters",
+    "code": "plugin code",
+    "metrics": "metrics",
 }
 
 
@@ -55,7 +59,8 @@ class PairedDifference:
         """What the difference says: better, worse, another, or nothing that can be relied on."""
         if self.p_adjusted is None or self.estimate.value is None:
             return "not compared"
-        if self.p_adjusted >= ALPHA:
+        asked = self.estimate.n + self.estimate.unscored
+        if self.p_adjusted >= ALPHA or self.estimate.unscored > MOST_UNSCORED * asked:
             return "inconclusive"
         if self.better == "near_zero":
             return "difference"
@@ -108,7 +113,11 @@ def _same_questions(reference: Outcome, other: Outcome, common: Sequence[str]) -
 
 
 def _records(outcome: Outcome) -> Mapping[str, Mapping[str, object]]:
-    return {task["name"]: task for task in outcome.plan.record()["tasks"]}
+    marking = outcome.plan.marking
+    return {
+        task["name"]: {**task, "metrics": marking[task["name"]]["metrics"]}
+        for task in outcome.plan.record()["tasks"]
+    }
 
 
 def _task(
@@ -155,15 +164,15 @@ def _paired(
         reason = "fewer than two items were scored in both runs"
         return Estimate.none(Status.NOT_RESOLVABLE, reason, n=len(pairs), unscored=unscored), None
     differences = [new - old for old, new, _ in pairs]
-    clusters = ["|".join(score.clusters.values()) for _, _, score in pairs]
-    if not any(clusters):
-        interval, p_value = _independent([(old, new) for old, new, _ in pairs])
-    elif len(set(clusters)) < 2:
+    ways = clusters_of([score for _, _, score in pairs])
+    if any(len(set(way)) < 2 for way in ways):
         reason = "all items scored in both runs belong to one cluster"
         return Estimate.none(Status.NOT_RESOLVABLE, reason, n=len(pairs), unscored=unscored), None
-    else:
-        mean = cluster_mean(differences, clusters)
+    if ways:
+        mean = clustered_mean(differences, ways)
         interval, p_value = mean.interval(), mean.p_value()
+    else:
+        interval, p_value = _independent([(old, new) for old, new, _ in pairs])
     estimate = Estimate(
         value=interval.value,
         low=interval.low,
@@ -172,7 +181,7 @@ def _paired(
         unscored=unscored,
         method=f"paired {interval.method}",
         status=Status.MEASURED,
-        clusters=len(set(clusters)) if any(clusters) else None,
+        clusters=min((len(set(way)) for way in ways), default=None),
     )
     return estimate, p_value
 

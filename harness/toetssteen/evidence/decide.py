@@ -37,11 +37,15 @@ class Family:
         """Correct the p-values of every criterion that asks for equivalence."""
         declared = [one for one in criteria if one.comparator.kind == "equivalence"]
         found = [estimates.get(one.result) for one in declared]
-        adjusted = holm([None if e is None else e.p_value for e in found])
+        # What was declared and could not be tested still counts: the family was fixed before.
+        p_values = [None if e is None else e.p_value for e in found]
+        adjusted = holm([1.0 if p is None else p for p in p_values])
         by_criterion = {
-            one.id: p for one, p in zip(declared, adjusted, strict=True) if p is not None
+            one.id: after
+            for one, before, after in zip(declared, p_values, adjusted, strict=True)
+            if before is not None and after is not None
         }
-        return cls(by_criterion, len(by_criterion))
+        return cls(by_criterion, len(declared))
 
 
 def decide(
@@ -69,8 +73,14 @@ def decide(
     if (unsure := _why_unsure(criterion, estimate, unscored_gap * compares_groups)) is not None:
         return Decided(Says.INCONCLUSIVE, unsure)
     if kind == "equivalence":
-        return _equivalence(value, estimate, family.adjusted.get(criterion.id), family.size)
-    return _side(kind, value, estimate)
+        p_value = family.adjusted.get(criterion.id)
+        decided = _equivalence(value, estimate, p_value, family.size)
+    else:
+        decided = _side(kind, value, estimate)
+    if decided.says is Says.MEETS and estimate.unscored and estimate.if_worst is None:
+        said = f"{estimate.unscored} answers are unscored, and how they would weigh is not known"
+        return Decided(Says.INCONCLUSIVE, said)
+    return decided
 
 
 def _why_unsure(criterion: Criterion, estimate: Estimate, unscored_gap: float) -> str | None:

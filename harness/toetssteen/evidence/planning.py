@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
 
+import numpy as np
+
 from toetssteen.metrics.averages import Rate
-from toetssteen.records import Estimate, Item, Status
+from toetssteen.records import Estimate, Marked, Score, Status
 from toetssteen.run.mark import Outcome
 from toetssteen.run.plan import LoadedTask, Plan
 from toetssteen.spec import Criterion, ProfileSpec
@@ -17,10 +19,8 @@ from toetssteen.statistics.planning import (
     Clustering,
     Demands,
     OneProportion,
-    bound_without_event,
     detectable,
     from_pilot,
-    trials_without_event,
     units_needed,
 )
 from toetssteen.statistics.studentised import Studentised
@@ -87,13 +87,18 @@ def reach(
 
 
 def warnings(plan: Plan, profile: ProfileSpec) -> Iterator[str]:
-    """Say which criteria the planned number of items cannot decide, however the answers fall."""
-    items = {f"{task.name}/{metric}": task.items for task in plan.tasks for metric in task.metrics}
+    """Say which criteria the plan cannot decide, however well the candidate answers.
+
+    For a rate the best possible answers are put through the same metric as the real ones: if
+    even they do not meet the criterion, no candidate can.
+    """
+    asked = {f"{t.name}/{metric}": (t, metric) for t in plan.tasks for metric in t.metrics}
     for criterion in profile.criteria:
-        if criterion.result not in items:
+        whole = criterion.result.partition("[")[0]
+        if whole not in asked:
             yield f"{criterion.id}: this plan does not ask for {criterion.result}"
-        else:
-            yield from _cannot(criterion, items[criterion.result])
+        elif whole == criterion.result:
+            yield from _cannot(criterion, *asked[whole])
 
 
 def _known(pilot: Outcome) -> Mapping[tuple[str, str], Estimate]:
@@ -130,12 +135,13 @@ def _mean(
     """Plan a mean or a gap from the spread that a pilot showed."""
     shown = None if estimate is None else _studentised(estimate)
     if estimate is None or shown is None:
-        return asked.reach(None, None, "spread unknown; run a pilot with --limit")
+        return asked.reach(None, None, "spread unknown; run a pilot, name it with --pilot")
     units = estimate.clusters if estimate.clusters is not None else estimate.n
     question = from_pilot(shown, units)
     needed = None if margin is None else ceil(units_needed(question, margin, demands))
     basis = f"spread of {units} {asked.unit} answered"
-    return asked.reach(detectable(question, asked.planned, demands), needed, basis)
+    found = detectable(question, asked.planned, demands) if asked.planned > 1 else None
+    return asked.reach(found, needed, basis)
 
 
 def _rate(
@@ -148,13 +154,16 @@ def _rate(
     question = OneProportion(rate)
     clustering = Clustering(len(asked.task.items) / asked.planned, icc)
     sign = 1 if rate <= ASSUMED_RATE else -1
-    found = detectable(question, clustering.units(asked.planned), demands, sign=sign)
+    try:
+        found = abs(detectable(question, clustering.units(asked.planned), demands, sign=sign))
+    except ValueError:
+        found = None  # so few that not even the largest effect would be found
     needed = None
     if margin is not None and margin <= question.most(sign):
         needed = ceil(clustering.clusters(units_needed(question, sign * margin, demands)))
-    source = "answered" if rate != ASSUMED_RATE else "assumed"
+    source = "assumed" if rate == ASSUMED_RATE else "answered"
     basis = f"rate {rate:.3g} {source}" + (f", icc {icc:g} assumed" if asked.clusters else "")
-    return asked.reach(abs(found), needed, basis)
+    return asked.reach(found, needed, basis)
 
 
 def _clusters(task: LoadedTask) -> int:
@@ -170,16 +179,27 @@ def _studentised(estimate: Estimate) -> Studentised | None:
     return Studentised(value, error, df, estimate.method)
 
 
-def _cannot(criterion: Criterion, items: tuple[Item, ...]) -> Iterator[str]:
-    kind, value = criterion.comparator.kind, criterion.comparator.value
-    n = len(items)
+def _cannot(criterion: Criterion, task: LoadedTask, metric_id: str) -> Iterator[str]:
+    n, metric = len(task.items), task.metrics[metric_id]
     if n < criterion.min_n:
         yield f"{criterion.id}: asks for at least {criterion.min_n} items, the plan has {n}"
-    if kind == "at_most" and value is not None and 0 < value < 1:
-        least = bound_without_event(n)
-        if least > value:
-            needed = ceil(trials_without_event(value))
-            yield (
-                f"{criterion.id}: even without a single event {n} items only show at most "
-                f"{least:.3g}; {needed} items would show {value:g}"
-            )
+    kind, value = criterion.comparator.kind, criterion.comparator.value
+    if not isinstance(metric, Rate) or value is None or kind not in {"at_least", "at_most"}:
+        return
+    best = _if_all(0.0 if kind == "at_most" else 1.0, task, metric)
+    reached = best.high if kind == "at_most" else best.low
+    if reached is None:
+        yield f"{criterion.id}: {best.reason}"
+    elif (reached > value) if kind == "at_most" else (reached < value):
+        yield (
+            f"{criterion.id}: even if every answer were right, {n} items only show "
+            f"{kind.replace('_', ' ')} {reached:.3g}; the criterion is {value:g}"
+        )
+
+
+def _if_all(value: float, task: LoadedTask, metric: Rate) -> Estimate:
+    scores = tuple(
+        Score.of(item, value, parts={metric.part: value} if metric.part else None, said=item.id)
+        for item in task.items
+    )
+    return metric(Marked(scores), rng=np.random.default_rng(0))

@@ -13,6 +13,9 @@ from toetssteen.statistics.means import cluster_mean, independent_mean
 from toetssteen.statistics.proportions import clopper_pearson, cluster_rate, wilson
 from toetssteen.statistics.studentised import Studentised
 
+# A gap with a smaller p-value is taken as shown, also where every decision is the same.
+SHOWN = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -25,10 +28,13 @@ class Rate:
     Args:
         part: a part of the score instead of its value.
         better: which way is better for the person or organisation concerned.
+        exact: Clopper-Pearson instead of Wilson for independent items: never too narrow, as a
+            bound on leakage must be.
     """
 
     part: str | None = None
     better: Better = "higher"
+    exact: bool = False
     by_group: ClassVar[bool] = True
 
     def of(self, score: Score) -> float | None:
@@ -42,11 +48,13 @@ class Rate:
         values = _values(marked.scores, self.part)
         if not set(values) <= {0.0, 1.0}:
             raise ValueError(f"a rate needs values 0 and 1, got {sorted(set(values))[:5]}")
-        ways = _ways(marked.scores)
+        ways = clusters_of(marked.scores)
         if (unresolved := _unresolved_clusters(marked.scores, ways)) is not None:
             return unresolved
         if not ways:
-            interval = wilson(round(fsum(values)), len(values))
+            interval = (clopper_pearson if self.exact else wilson)(
+                round(fsum(values)), len(values)
+            )
         elif len(ways) == 1:
             interval = cluster_rate(values, ways[0])
         else:
@@ -82,19 +90,26 @@ class Mean:
     def __call__(self, marked: Marked, *, rng: Rng) -> Estimate:
         """Estimate the mean."""
         no_number = degenerate(marked.scores, unit=self.unit, others=marked.others)
-        if no_number is not None:
+        return self.average(marked) if no_number is None else no_number
+
+    def average(self, marked: Marked) -> Estimate:
+        """Estimate the mean, also of answers that are all the same."""
+        if all(score.value is None for score in marked.scores):
+            no_number = degenerate(marked.scores, unit=self.unit, others=marked.others)
+            if no_number is None:
+                raise AssertionError("no score, and yet no reason")
             return no_number
         values = _values(marked.scores, self.part)
         for value in values:
             if self.bounds is not None and not self.bounds[0] <= value <= self.bounds[1]:
                 raise ValueError(f"{value} lies outside the bounds {list(self.bounds)}")
-        ways = _ways(marked.scores)
+        ways = clusters_of(marked.scores)
         unresolved = _unresolved_clusters(marked.scores, ways, unit=self.unit)
         if unresolved is not None:
             return unresolved
         if not ways and len(values) < 2:
             return _unresolved(marked.scores, "one scored item shows no spread", unit=self.unit)
-        mean = _mean(values, ways)
+        mean = clustered_mean(values, ways)
         estimate = _estimate(
             mean.interval(), marked.scores, ways, bounds=self.bounds, better=self.better
         )
@@ -118,15 +133,28 @@ class Gap:
         return score.value
 
     def __call__(self, marked: Marked, *, rng: Rng) -> Estimate:
-        """Estimate the gap, with the p-value against no difference."""
-        estimate = Mean(better="near_zero", unit=self.unit)(marked, rng=rng)
+        """Estimate the gap, with the p-value against no difference.
+
+        A candidate that always decides the same may still lean: a gap that is shown stands. One
+        that is not shown says nothing, and is not called fair.
+        """
+        estimate = Mean(better="near_zero", unit=self.unit).average(marked)
         if estimate.value is None or estimate.standard_error is None or estimate.df is None:
             return estimate
         shown = Studentised(estimate.value, estimate.standard_error, estimate.df, estimate.method)
+        constant = degenerate(marked.scores, unit=self.unit, others=marked.others)
+        if constant is not None and shown.p_value() >= SHOWN:
+            return constant
         return replace(estimate, p_value=shown.p_value())
 
 
-def _mean(values: Sequence[float], ways: Sequence[Sequence[str]]) -> Studentised:
+def clustered_mean(values: Sequence[float], ways: Sequence[Sequence[str]]) -> Studentised:
+    """Return a mean with the standard error that its clusters ask for.
+
+    Args:
+        values: one number an item.
+        ways: for each kind of cluster, the cluster of every item; two kinds are crossed.
+    """
     if not ways:
         return independent_mean(values)
     if len(ways) == 1:
@@ -147,7 +175,7 @@ def _values(scores: Sequence[Score], part: str | None) -> list[float]:
     return [value for score in scores if (value := _value(score, part)) is not None]
 
 
-def _ways(scores: Sequence[Score]) -> list[list[str]]:
+def clusters_of(scores: Sequence[Score]) -> list[list[str]]:
     """Return, for each kind of cluster the task declares, the cluster of each scored item."""
     scored = [score for score in scores if score.value is not None]
     return [[score.clusters[kind] for score in scored] for kind in scored[0].clusters]

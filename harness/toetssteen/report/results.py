@@ -4,7 +4,7 @@ Identifiers in shown answers are masked; the answers themselves stay in the run 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from math import fsum
@@ -64,6 +64,7 @@ def to_record(
         "schema": SCHEMA,
         "toetssteen": toetssteen.__version__,
         "fingerprint": plan.fingerprint,
+        "marking": plan.marking,
         "started": sessions[0].at if sessions else None,
         "sessions": [asdict(session) for session in sessions],
         "seed": plan.seed,
@@ -94,9 +95,15 @@ def _task(task: TaskOutcome, by_result: Mapping[str, Sequence[Finding]]) -> Reco
         "items": len(loaded.items),
         "items_sha256": loaded.items_digest,
         "cost": _cost(task.blocks),
-        "unscored": dict(
-            sorted(Counter(s.answered.value for s in task.scores if s.value is None).items())
-        ),
+        "unscored": _counted(s for s in task.scores if s.value is None),
+        "answered": _counted(task.scores),
+        "answered_by_group": {
+            f"{dimension}={value}": _counted(
+                s for s in task.scores if s.groups[dimension] == value
+            )
+            for dimension in spec.groups
+            for value in sorted({s.groups[dimension] for s in task.scores})
+        },
         "results": [
             {
                 "name": result.name,
@@ -111,6 +118,11 @@ def _task(task: TaskOutcome, by_result: Mapping[str, Sequence[Finding]]) -> Reco
         "controls": [asdict(control) for control in task.controls],
         "examples": _examples(task),
     }
+
+
+def _counted(scores: Iterable[Score]) -> dict[str, int]:
+    """Count the kinds of answers: valid, refused, empty, truncated and so on."""
+    return dict(sorted(Counter(score.answered.value for score in scores).items()))
 
 
 def _cost(blocks: Sequence[Block]) -> Record:

@@ -88,11 +88,13 @@ class Leaning:
         field: the item's field to look for in the prompt; empty leans nowhere.
         shift: logits added to the favourable label; below 0 against the person.
         noise: standard deviation of the lean between items, equal for both renderings.
+        always: logits added to the label "yes", favourable or not.
     """
 
     field: str = ""
     shift: float = 0.0
     noise: float = 1.0
+    always: float = 0.0
 
     def __call__(self, item: Item, requests: Sequence[Request]) -> Sequence[Response]:
         """Give each label its likelihood."""
@@ -105,7 +107,8 @@ class Leaning:
         prompt = "".join(message.content for message in request.messages) + request.context
         planted = bool(self.field) and item.text(self.field) in prompt
         favourable = request.continuation == item.text(item.text("favourable"))
-        logit = lean + (self.shift if planted else 0.0)
+        towards = self.always if item.text("favourable") == "yes" else -self.always
+        logit = lean + towards + (self.shift if planted else 0.0)
         return _likely(log(0.5) + (logit / 2 if favourable else -logit / 2))
 
 

@@ -1,15 +1,15 @@
 """How long a run will take, and what it will need, from a short calibration or from its start."""
 
-import resource
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import fsum
 from time import monotonic
 
+import psutil
+
 from toetssteen.candidates import Candidate
 from toetssteen.meters import Meter
-from toetssteen.records import Block
+from toetssteen.records import Block, Item
 from toetssteen.run.plan import LoadedTask, Plan
 from toetssteen.run.store import Answers
 from toetssteen.statistics import Interval
@@ -49,8 +49,9 @@ def calibrate(plan: Plan, candidate: Candidate, *, meter: Meter) -> Iterator[Pac
     for task in plan.tasks:
         if plan.not_measurable(task):
             continue
-        blocks = [_probe(task, candidate, meter, number) for number in range(PROBES)]
-        yield _pace(task, blocks)
+        probes = [items for items in _probes(task) if items]
+        if len(probes) > 1:
+            yield _pace(task, [_ask(task, items, candidate, meter) for items in probes])
 
 
 def pace_of(plan: Plan, answers: Answers) -> Iterator[Pace]:
@@ -62,20 +63,24 @@ def pace_of(plan: Plan, answers: Answers) -> Iterator[Pace]:
 
 
 def memory_bytes() -> int:
-    """Return the most memory this process has held."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    """Return the memory this process holds."""
+    return int(psutil.Process().memory_info().rss)
 
 
-def _probe(task: LoadedTask, candidate: Candidate, meter: Meter, number: int) -> Block:
+def _probes(task: LoadedTask) -> Iterator[Sequence[Item]]:
+    """Give a few groups of items, each spread over the task."""
     step = max(1, len(task.items) // (PROBES * ITEMS_PER_PROBE))
-    items = task.items[number * step :: PROBES * step][:ITEMS_PER_PROBE]
+    for number in range(PROBES):
+        yield task.items[number * step :: PROBES * step][:ITEMS_PER_PROBE]
+
+
+def _ask(task: LoadedTask, items: Sequence[Item], candidate: Candidate, meter: Meter) -> Block:
     requests = [request for item in items for request in task.scorer.requests(item)]
     meter.open()
     started = monotonic()
     candidate.answer(requests)
     seconds = monotonic() - started
-    return Block(f"probe {number}", task.name, len(requests), seconds, meter.close())
+    return Block("probe", task.name, len(requests), seconds, meter.close())
 
 
 def _pace(task: LoadedTask, blocks: Sequence[Block]) -> Pace:

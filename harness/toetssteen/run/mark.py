@@ -22,11 +22,8 @@ from toetssteen.run.controls import run_control
 from toetssteen.run.plan import LoadedTask, Plan, answer_key
 from toetssteen.run.store import Answers
 from toetssteen.run.unscored import UNSCORED_GAP, unscored_gaps
+from toetssteen.statistics.cells import SUPPRESSED_BELOW, Cell, cell
 from toetssteen.statistics.multiplicity import benjamini_hochberg
-
-# Below 10 a group's number says more about persons than about the group; below 30 it is a hint.
-SUPPRESS_BELOW = 10
-INDICATIVE_BELOW = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +167,16 @@ def _grouped(scores: Sequence[Score]) -> Iterator[tuple[str, Marked]]:
 def _small_groups(estimate: Estimate) -> Estimate:
     if estimate.status is not Status.MEASURED:
         return estimate
-    if estimate.n < SUPPRESS_BELOW:
+    shown = cell(estimate.n)
+    if shown is Cell.SUPPRESSED:
         return Estimate.none(
             Status.NOT_RESOLVABLE,
-            f"the group has fewer than {SUPPRESS_BELOW} scored items",
+            f"the group has fewer than {SUPPRESSED_BELOW} scored items",
             n=estimate.n,
             unscored=estimate.unscored,
             unit=estimate.unit,
         )
-    if estimate.n < INDICATIVE_BELOW:
+    if shown is Cell.INDICATIVE:
         return replace(estimate, flags=(*estimate.flags, "indicative"))
     return estimate
 

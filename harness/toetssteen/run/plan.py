@@ -56,8 +56,20 @@ class Plan:
 
     @property
     def fingerprint(self) -> str:
-        """The digest of everything that decides what is asked, of whom, and how it is scored."""
+        """The digest of everything that decides what is asked, of whom, and how it is scored.
+
+        What is made of the scores afterwards (metrics, controls) is `marking`: to change it is
+        no reason to ask again.
+        """
         return _digest(self.record())
+
+    @property
+    def marking(self) -> dict[str, Any]:
+        """The metrics and controls of every task, as JSON."""
+        return {
+            task.name: task.task.spec.model_dump(mode="json", include={"metrics", "controls"})
+            for task in self.tasks
+        }
 
     def record(self) -> dict[str, Any]:
         """Return the plan as JSON, without the machine it was made on."""

@@ -86,7 +86,7 @@ class DecisionGap:
             # Only the decisions that flip would be noticed by the person concerned.
             "flip": float((reference > 0) != (other > 0)),
         }
-        return Score.of(item, other - reference, parts=parts, said=repr(totals))
+        return Score.of(item, other - reference, parts=parts, said=_decisions(totals))
 
 
 def _sign(item: Item) -> float:
@@ -96,3 +96,9 @@ def _sign(item: Item) -> float:
             f"item {item.id}", f"favourable should be yes or no, not {favourable!r}"
         )
     return 1.0 if favourable == "yes" else -1.0
+
+
+def _decisions(totals: Sequence[float]) -> str:
+    """Return the label on top for reference and other: what the persons would be told."""
+    labels = ("yes" if yes > no else "no" for yes, no in (totals[:2], totals[2:]))
+    return " ".join(labels)

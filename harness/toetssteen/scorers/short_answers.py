@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 from unicodedata import normalize
 
+from toetssteen.errors import ContentError
 from toetssteen.records import (
     Answered,
     Capability,
@@ -57,11 +58,31 @@ class ShortAnswer:
     )
 
     def requests(self, item: Item) -> Sequence[Request]:
-        """Ask the question once."""
-        filled = self.prompt[item.text("language")].format(
-            text=item.text("text"), question=item.text("question")
-        )
+        """Ask the question once.
+
+        Raises:
+            ContentError: a field of the item is not what it should be; before anything is asked.
+        """
+        language = self._check(item)
+        # Not `format`: a prompt may hold other braces, such as those of JSON.
+        filled = self.prompt[language].replace("{question}", item.text("question"))
+        filled = filled.replace("{text}", item.text("text"))
         return (Generate((Message("user", filled),), self.max_tokens, stop=self.stop),)
+
+    def _check(self, item: Item) -> str:
+        """Return the item's language, if the item can be asked and judged."""
+        language = item.text("language")
+        known = self.prompt.keys() & ARTICLES.keys()
+        if language not in known:
+            said = f"language: {language!r} has no prompt; there is {', '.join(sorted(known))}"
+            raise ContentError(f"item {item.id}", said)
+        if item.fields["answerable"] not in {"yes", "no"}:
+            raise ContentError(f"item {item.id}", 'answerable: should be "yes" or "no"')
+        answers = item.fields["answers"]
+        wanted = item.fields["answerable"] == "yes"
+        if not isinstance(answers, list) or (wanted and not answers):
+            raise ContentError(f"item {item.id}", "answers: should be a list of accepted answers")
+        return language
 
     def score(self, item: Item, responses: Sequence[Response]) -> Score:
         """Compare what was said with what is accepted."""

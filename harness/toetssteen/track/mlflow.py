@@ -1,8 +1,8 @@
 """One flat MLflow run per run folder, readable in the stock UI.
 
 Metric keys have two levels, `theme/metric`, then `ci/…` and `n/…`; where there is no number there
-is no key. Logging the same record again finds the same run and repeats the same points, which
-MLflow drops.
+is no key. Logging the same results again finds the same run and repeats the same points, which
+MLflow drops; other results of the same plan are a new run, and the old one is tagged.
 """
 
 import logging
@@ -23,6 +23,8 @@ from toetssteen.records import Record
 log = logging.getLogger(__name__)
 
 SCHEMA = "1"
+FINGERPRINT = "toetssteen.fingerprint"
+RESULTS = "toetssteen.results_sha256"
 ARTIFACTS = ("results.json", "report.nl.html", "report.en.html")
 SIGNIFICANT_DIGITS = 4
 LONGEST_NOTE = 8000  # MLflow cuts silently behind it
@@ -36,7 +38,7 @@ def log_run(record: Record, folder: Path, *, uri: str, experiment: str) -> str:
     try:
         client = MlflowClient(tracking_uri=uri)
         experiment_id = _experiment(client, experiment)
-        run_id = _run(client, experiment_id, record)
+        run_id = _run(client, experiment_id, record, folder)
         client.log_batch(
             run_id,
             metrics=_metrics(record),
@@ -52,11 +54,13 @@ def log_run(record: Record, folder: Path, *, uri: str, experiment: str) -> str:
     return run_id
 
 
-def run_key(record: Record) -> str:
-    """Return the key under which a run is found again: what was asked, and by which criteria."""
-    profile = record["profile"]
-    named = f"{record['fingerprint']} {profile['sha256'] if profile else ''}"
-    return sha256(named.encode()).hexdigest()[:32]
+def results_digest(folder: Path) -> str:
+    """Return the sha256 of the results: the key under which a logged run is found again.
+
+    Other results are another run. MLflow keeps the largest of two values logged for one moment
+    and never forgets a metric, so a corrected or withheld number cannot replace an old one.
+    """
+    return sha256((folder / "results.json").read_bytes()).hexdigest()
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
@@ -74,19 +78,23 @@ def _experiment(client: MlflowClient, name: str) -> str:
         return str(found.experiment_id)
 
 
-def _run(client: MlflowClient, experiment_id: str, record: Record) -> str:
-    key = run_key(record)
-    found = client.search_runs(
-        [experiment_id], filter_string=f"tags.`toetssteen.run_key` = '{key}'", max_results=1
+def _run(client: MlflowClient, experiment_id: str, record: Record, folder: Path) -> str:
+    digest = results_digest(folder)
+    same_plan = client.search_runs(
+        [experiment_id],
+        filter_string=f"tags.`{FINGERPRINT}` = '{record['fingerprint']}'",
     )
-    if found:
-        return str(found[0].info.run_id)
+    for run in same_plan:
+        if run.data.tags.get(RESULTS) == digest:
+            return str(run.info.run_id)
     made = client.create_run(
         experiment_id,
         start_time=_milliseconds(record["started"]),
         run_name=record["candidate"]["name"],
-        tags={"toetssteen.run_key": key},
+        tags={FINGERPRINT: record["fingerprint"], RESULTS: digest},
     )
+    for run in same_plan:
+        client.set_tag(run.info.run_id, "superseded by", made.info.run_id)
     return str(made.info.run_id)
 
 
@@ -148,7 +156,6 @@ def _params(record: Record) -> dict[str, str]:
 
 def _tags(record: Record, folder: Path) -> dict[str, str]:
     says = Counter(f["says"] for f in record["findings"] if f["criterion"])
-    digest = sha256((folder / "results.json").read_bytes()).hexdigest()
     profile = record["profile"]
     return {
         "findings": " · ".join(f"{count} {name}" for name, count in sorted(says.items()))
@@ -157,8 +164,8 @@ def _tags(record: Record, folder: Path) -> dict[str, str]:
         "profile": f"{profile['id']} {profile['version']}" if profile else "none",
         "toetssteen.schema": SCHEMA,
         "toetssteen.version": record["toetssteen"],
-        "toetssteen.fingerprint": record["fingerprint"],
-        "toetssteen.results_sha256": digest,
+        FINGERPRINT: record["fingerprint"],
+        RESULTS: results_digest(folder),
         "mlflow.note.content": _note(record),
         "mlflow.source.name": f"toetssteen {record['toetssteen']}",
         "mlflow.source.type": "LOCAL",
