@@ -4,7 +4,7 @@ BIN := .venv/bin
 UI_PORT ?= 5000
 export MLFLOW_DISABLE_TELEMETRY ?= true
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo ui test slow gpu check format simulate wheel lock clean
+.PHONY: help install dev demo ui test slow gpu check format simulate bench wheel lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,13 @@ format: dev  ## format and mend what can be mended
 simulate: dev  ## coverage of every interval, into docs/statistics.md (minutes)
 	$(BIN)/python docs/simulate.py --write
 
+bench: dev  ## time our marking beside the peer's bootstrap (own venv, minutes)
+	mkdir -p .bench
+	$(BIN)/python tests/bench/mark_speed.py .bench/scores.json
+	test -x .bench/venv/bin/python || $(PYTHON) -m venv .bench/venv
+	.bench/venv/bin/python -m pip install --quiet --disable-pip-version-check lm-eval==0.4.13 torch==2.13.0
+	.bench/venv/bin/python tests/bench/peer_bootstrap.py .bench/scores.json
+
 wheel: dev  ## build sdist and wheel, and try the wheel in a clean venv
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
@@ -62,4 +69,4 @@ lock: dev  ## write the installed versions into constraints.txt
 	$(BIN)/python -m pip freeze --all --exclude-editable | sed 's/+cpu//' > constraints.txt
 
 clean:  ## remove what was built and measured here; the cache stays
-	rm -rf .venv dist runs mlflow.db mlruns .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .bench dist runs mlflow.db mlruns .mypy_cache .ruff_cache .pytest_cache .hypothesis
