@@ -40,6 +40,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "metrics": {
         "energy_per_1000_requests": "toetssteen.metrics.energy:EnergyPerThousand",
         "gap": "toetssteen.metrics.averages:Gap",
+        "largest_gap": "toetssteen.metrics.groups:LargestGap",
         "mean": "toetssteen.metrics.averages:Mean",
         "rate": "toetssteen.metrics.averages:Rate",
     },

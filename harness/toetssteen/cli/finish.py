@@ -97,5 +97,9 @@ def _interval(estimate: Mapping[str, Any], note: int) -> str:
     if estimate["value"] is None:
         return f"none ({note})"
     unit = f" {estimate['unit']}" if estimate["unit"] else ""
+    if estimate["low"] is None:
+        chance = estimate["null_95"]
+        beside = "no interval" if chance is None else f"chance ≤ {chance:.3g}"
+        return f"{estimate['value']:.3g}{unit} ({beside})"
     bounds = f"\\[{estimate['low']:.3g}, {estimate['high']:.3g}]"
     return f"{estimate['value']:.3g}{unit} {bounds}"

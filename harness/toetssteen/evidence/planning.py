@@ -62,7 +62,7 @@ def reach(
     demands: Demands,
     icc: float = ASSUMED_ICC,
 ) -> Iterator[Reach]:
-    """Give, for every metric that averages items, what the plan can find.
+    """Give, for every metric, what the plan can find, in items, clusters or repeats.
 
     Args:
         plan: what would be asked.
@@ -76,10 +76,14 @@ def reach(
         if plan.not_measurable(task):
             continue
         for metric_id, metric in task.metrics.items():
+            estimate = known.get((task.name, metric_id))
             if not metric.by_group:
+                # Measured over repeats (blocks of requests), not over items.
+                blocks = 0 if estimate is None else estimate.clusters or 0
+                asked = _Asked(task, metric_id, blocks, unit="blocks")
+                yield _mean(asked, estimate, margin, demands)
                 continue
             asked = _Asked(task, metric_id, _clusters(task))
-            estimate = known.get((task.name, metric_id))
             if isinstance(metric, Rate):
                 yield _rate(asked, estimate, margin, demands, icc)
             else:
@@ -116,17 +120,18 @@ class _Asked:
     task: LoadedTask
     metric: str
     clusters: int
+    unit: str = ""
 
     @property
-    def unit(self) -> str:
-        return "clusters" if self.clusters else "items"
+    def called(self) -> str:
+        return self.unit or ("clusters" if self.clusters else "items")
 
     @property
     def planned(self) -> int:
         return self.clusters or len(self.task.items)
 
     def reach(self, found: float | None, needed: int | None, basis: str) -> Reach:
-        return Reach(self.task.name, self.metric, self.unit, self.planned, found, needed, basis)
+        return Reach(self.task.name, self.metric, self.called, self.planned, found, needed, basis)
 
 
 def _mean(
@@ -139,7 +144,7 @@ def _mean(
     units = estimate.clusters if estimate.clusters is not None else estimate.n
     question = from_pilot(shown, units)
     needed = None if margin is None else ceil(units_needed(question, margin, demands))
-    basis = f"spread of {units} {asked.unit} answered"
+    basis = f"spread of {units} {asked.called} answered"
     found = detectable(question, asked.planned, demands) if asked.planned > 1 else None
     return asked.reach(found, needed, basis)
 

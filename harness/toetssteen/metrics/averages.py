@@ -39,7 +39,7 @@ class Rate:
 
     def of(self, score: Score) -> float | None:
         """Return the value of one item."""
-        return _value(score, self.part)
+        return value_of(score, self.part)
 
     def __call__(self, marked: Marked, *, rng: Rng) -> Estimate:
         """Estimate the rate."""
@@ -85,7 +85,7 @@ class Mean:
 
     def of(self, score: Score) -> float | None:
         """Return the value of one item."""
-        return _value(score, self.part)
+        return value_of(score, self.part)
 
     def __call__(self, marked: Marked, *, rng: Rng) -> Estimate:
         """Estimate the mean."""
@@ -163,7 +163,12 @@ def clustered_mean(values: Sequence[float], ways: Sequence[Sequence[str]]) -> St
     return two_way(values, *ways)
 
 
-def _value(score: Score, part: str | None) -> float | None:
+def value_of(score: Score, part: str | None) -> float | None:
+    """Return a score's value or one of its parts; None where it is unscored.
+
+    Raises:
+        KeyError: the scorer gives no such part.
+    """
     if score.value is None or part is None:
         return score.value
     if part not in score.parts:
@@ -172,7 +177,7 @@ def _value(score: Score, part: str | None) -> float | None:
 
 
 def _values(scores: Sequence[Score], part: str | None) -> list[float]:
-    return [value for score in scores if (value := _value(score, part)) is not None]
+    return [value for score in scores if (value := value_of(score, part)) is not None]
 
 
 def clusters_of(scores: Sequence[Score]) -> list[list[str]]:

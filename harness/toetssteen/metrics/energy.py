@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from toetssteen.metrics import Rng
 from toetssteen.records import Better, Block, Estimate, Marked, Status
-from toetssteen.statistics.means import cluster_t
+from toetssteen.statistics.means import cluster_mean
 
 UNIT = "Wh/1000 requests"
 JOULES_PER_WATT_HOUR = 3600.0
@@ -70,7 +70,8 @@ def _estimate(blocks: Sequence[Block], *, answered: int, missing: int) -> Estima
         # One value a request, so that a block weighs as much as it asked.
         per_request += [joules / block.requests] * block.requests
         names += [place] * block.requests
-    interval = cluster_t(per_request, names)
+    mean = cluster_mean(per_request, names)
+    interval = mean.interval()
     scale = 1000 / JOULES_PER_WATT_HOUR
     seconds = fsum(block.seconds for block in blocks)
     first = blocks[0].readings[0]
@@ -84,6 +85,8 @@ def _estimate(blocks: Sequence[Block], *, answered: int, missing: int) -> Estima
         status=Status.MEASURED,
         unit=UNIT,
         clusters=len(blocks),
+        standard_error=mean.standard_error * scale,
+        df=mean.df,
         basis=first.basis,
         flags=("short_window",) if seconds < SHORT_SECONDS else (),
     )

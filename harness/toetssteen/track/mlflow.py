@@ -122,8 +122,9 @@ def _values(record: Record) -> Iterator[tuple[str, float]]:
             yield f"n/{theme}.{metric}_unscored", float(estimate["unscored"])
             if estimate["value"] is not None:
                 yield f"{theme}/{metric}", _rounded(estimate["value"])
-                yield f"ci/{theme}.{metric}_lo", _rounded(estimate["low"])
-                yield f"ci/{theme}.{metric}_hi", _rounded(estimate["high"])
+            for end, short_end in (("low", "lo"), ("high", "hi")):
+                if estimate[end] is not None:
+                    yield f"ci/{theme}.{metric}_{short_end}", _rounded(estimate[end])
 
 
 def _clashing(record: Record) -> set[tuple[str, str]]:
@@ -196,9 +197,17 @@ def _row(task: str, result: Mapping[str, Any]) -> str:
     value, interval = "none", e["reason"].replace("|", "/")
     if e["value"] is not None:
         value = f"{e['value']:.4g} {e['unit']}".strip()
-        interval = f"{e['low']:.4g} … {e['high']:.4g}"
+        interval = _between(e)
     name = f"{task}/{result['metric']}"
     return f"| {name} | {value} | {interval} | {e['n']} | {e['unscored']} | {e['status']} |"
+
+
+def _between(estimate: Mapping[str, Any]) -> str:
+    if estimate["low"] is not None:
+        return f"{estimate['low']:.4g} … {estimate['high']:.4g}"
+    if estimate["null_95"] is not None:
+        return f"chance: at most {estimate['null_95']:.4g}"
+    return "no interval"
 
 
 def _cut(note: str) -> str:
