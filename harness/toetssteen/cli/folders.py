@@ -73,6 +73,11 @@ def plan_of(store: Store) -> tuple[Plan, bool]:
             limit=record["limit"],
         )
         same = (plan.fingerprint, plan.marking) == (kept["fingerprint"], kept["marking"])
-    except (OSError, json.JSONDecodeError, KeyError) as error:
-        raise ContentError(store.plan_file, f"cannot be read: {error!r}") from None
+    except (OSError, json.JSONDecodeError) as error:
+        raise ContentError(store.plan_file, f"cannot be read: {error}") from None
+    except KeyError as error:
+        said = (
+            f"has no {error}; repeat the `toets run`, which writes it anew and asks nothing twice"
+        )
+        raise ContentError(store.plan_file, said) from None
     return plan, same
