@@ -311,7 +311,7 @@ def _ratio(rng: Rng, *, k: int, icc: float, abstaining: float, biased: float = 0
             ),
         }
         chosen = "jackknife-t" if k < ENOUGH_TO_RESAMPLE else "bootstrap-BCa, expanded"
-        return {**found, "**what a run takes**": found[chosen]}
+        return {**found, "**what we take**": found[chosen]}
 
     return _shares(once)
 
