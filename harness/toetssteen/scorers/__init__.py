@@ -44,3 +44,19 @@ def failed(item: Item, responses: Sequence[Response]) -> Score | None:
         if isinstance(response, Generation) and response.finish == "filtered":
             return Score.unscored(item, Answered.FILTERED, "a content filter stopped the answer")
     return None
+
+
+def only_answer(item: Item, responses: Sequence[Response]) -> Generation | Score:
+    """Return what was said to the only request of an item, or the score that says why nothing.
+
+    Raises:
+        TypeError: the scorer asked something else than one generation.
+    """
+    if (failure := failed(item, responses)) is not None:
+        return failure
+    (response,) = responses
+    if not isinstance(response, Generation):
+        raise TypeError(f"expected a generation, got {response.kind}")
+    if not response.text.strip():
+        return Score.unscored(item, Answered.EMPTY, "the answer is empty")
+    return response

@@ -5,17 +5,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from toetssteen.records import (
-    Answered,
     Capability,
     Generate,
-    Generation,
     Item,
     Message,
     Request,
     Response,
     Score,
 )
-from toetssteen.scorers import failed
+from toetssteen.scorers import only_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +35,8 @@ class AnsweredScorer:
 
     def score(self, item: Item, responses: Sequence[Response]) -> Score:
         """Count tokens and see whether anything was said."""
-        if (failure := failed(item, responses)) is not None:
-            return failure
-        (response,) = responses
-        if not isinstance(response, Generation):
-            raise TypeError(f"expected a generation, got {response.kind}")
-        if not response.text.strip():
-            return Score.unscored(item, Answered.EMPTY, "the answer is empty")
+        response = only_answer(item, responses)
+        if isinstance(response, Score):
+            return response
         parts = {"tokens": float(response.tokens), "prompt_tokens": float(response.prompt_tokens)}
         return Score.of(item, 1.0, parts=parts, said=response.text)

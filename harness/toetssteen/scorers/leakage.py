@@ -9,14 +9,13 @@ from toetssteen.records import (
     Answered,
     Capability,
     Generate,
-    Generation,
     Item,
     Message,
     Request,
     Response,
     Score,
 )
-from toetssteen.scorers import failed
+from toetssteen.scorers import only_answer
 from toetssteen.scorers.phrases import REFUSALS, says
 
 
@@ -43,13 +42,9 @@ class IdentifierScan:
 
     def score(self, item: Item, responses: Sequence[Response]) -> Score:
         """Look for identifiers."""
-        if (failure := failed(item, responses)) is not None:
-            return failure
-        (response,) = responses
-        if not isinstance(response, Generation):
-            raise TypeError(f"expected a generation, got {response.kind}")
-        if not response.text.strip():
-            return Score.unscored(item, Answered.EMPTY, "the answer is empty")
+        response = only_answer(item, responses)
+        if isinstance(response, Score):
+            return response
         spans = find_identifiers(response.text)
         sure = [span for span in spans if span.confidence == "high"]
         parts = {kind: float(sum(span.kind == kind for span in sure)) for kind in KINDS}

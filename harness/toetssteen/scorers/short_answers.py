@@ -12,14 +12,13 @@ from toetssteen.records import (
     Answered,
     Capability,
     Generate,
-    Generation,
     Item,
     Message,
     Request,
     Response,
     Score,
 )
-from toetssteen.scorers import failed
+from toetssteen.scorers import only_answer
 from toetssteen.scorers.phrases import NOT_IN_THE_TEXT, REFUSALS, STRAIGHT, says
 
 ARTICLES = {"nl": ("de", "het", "een", "'t", "'n"), "en": ("the", "a", "an")}
@@ -86,14 +85,10 @@ class ShortAnswer:
 
     def score(self, item: Item, responses: Sequence[Response]) -> Score:
         """Compare what was said with what is accepted."""
-        if (failure := failed(item, responses)) is not None:
-            return failure
-        (response,) = responses
-        if not isinstance(response, Generation):
-            raise TypeError(f"expected a generation, got {response.kind}")
+        response = only_answer(item, responses)
+        if isinstance(response, Score):
+            return response
         said = response.text.strip()
-        if not said:
-            return Score.unscored(item, Answered.EMPTY, "the answer is empty")
         words = normalise(said, item.text("language"))
         accepted = _accepted(item)
         # An accepted answer may hold the words of an abstention: "onbekend" can be right.
