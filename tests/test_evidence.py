@@ -1,6 +1,7 @@
 """What an interval says of a criterion that was registered before the run."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,26 @@ def test_a_number_without_a_control_meets_nothing() -> None:
     assert unknown.because == "no control shows that this number can be trusted"
     (wrong,) = weigh(outcome(bad, controls=()), profile(at_least(0.7)))
     assert wrong.says is Says.DOES_NOT_MEET
+
+
+@pytest.mark.parametrize(
+    ("registered", "says"),
+    [("2026-01-04", Says.MEETS), ("2026-01-05", Says.MEETS), ("2026-01-06", Says.INCONCLUSIVE)],
+)
+def test_a_criterion_is_met_only_if_it_was_there_before_the_first_answer(
+    registered: str, says: Says
+) -> None:
+    """The first answer came on 5 January."""
+    good = outcome(result(measured(0.8, 0.85, 0.9)))
+    spec = profile(at_least(0.7)).model_copy(
+        update={"registered_on": date.fromisoformat(registered)}
+    )
+    (found,) = weigh(good, spec, asked_on=date(2026, 1, 5))
+    assert found.says is says
+    draft = spec.model_copy(update={"registered_on": None})
+    (found,) = weigh(good, draft, asked_on=date(2026, 1, 5))
+    assert found.says is Says.INCONCLUSIVE
+    assert found.because == "the criterion was not registered before the first answer"
 
 
 # --- the whole interval decides --------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What follows when the answers are in: mark, weigh, write, show."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,10 @@ def finish(plan: Plan, store: Store) -> Record:
     """Mark and weigh the stored answers and write results and reports into the run folder."""
     profile = kept_profile(store)
     outcome = mark(plan, store.answers)
-    findings = weigh(outcome, None if profile is None else profile.spec)
-    record = to_record(outcome, findings, sessions=store.answers.sessions, profile=profile)
+    sessions = store.answers.sessions
+    asked_on = datetime.fromisoformat(sessions[0].at).date() if sessions else None
+    findings = weigh(outcome, None if profile is None else profile.spec, asked_on=asked_on)
+    record = to_record(outcome, findings, sessions=sessions, profile=profile)
     store.write_json(RESULTS, record)
     write_reports(record, store)
     return record

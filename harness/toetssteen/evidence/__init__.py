@@ -6,6 +6,7 @@ people conclude.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from toetssteen.evidence.decide import Decided, Family, decide
 from toetssteen.records import Estimate, Finding, Result, Says, Status
@@ -21,18 +22,27 @@ class _Known:
     requirements: Mapping[str, Sequence[str]]  # by task
     controlled: Collection[tuple[str, str]]  # task and metric
     unscored_gaps: Mapping[str, float]  # the largest by task
+    registered: bool  # before the first answer
 
 
-def weigh(outcome: Outcome, profile: ProfileSpec | None = None) -> tuple[Finding, ...]:
+def weigh(
+    outcome: Outcome, profile: ProfileSpec | None = None, *, asked_on: date | None = None
+) -> tuple[Finding, ...]:
     """Hold every result against the criterion registered for it; the whole interval decides.
 
     Results without a criterion are reported and nothing is decided. A criterion whose result is
     not there is `not_measured`, never met; so is nothing met without a control. The differences
     that the profile wants to see equivalent are one family, corrected by Holm.
+
+    Args:
+        outcome: what the run gave.
+        profile: the criteria.
+        asked_on: the day of the first answer. A criterion that was registered later, or never,
+            is not met: AI Act Art. 9(8) speaks of prior defined metrics and thresholds.
     """
     criteria = profile.criteria if profile is not None else ()
     by_name = {result.name: result for result in outcome.results}
-    known = _known(outcome)
+    known = _known(outcome, registered=_registered(profile, asked_on))
     family = Family.of(criteria, {name: r.estimate for name, r in by_name.items()})
     findings = [_judge(one, by_name.get(one.result), known, family) for one in criteria]
     decided = {criterion.result for criterion in criteria}
@@ -44,7 +54,13 @@ def weigh(outcome: Outcome, profile: ProfileSpec | None = None) -> tuple[Finding
     return tuple(findings)
 
 
-def _known(outcome: Outcome) -> _Known:
+def _registered(profile: ProfileSpec | None, asked_on: date | None) -> bool:
+    if profile is None or profile.registered_on is None:
+        return False
+    return asked_on is None or profile.registered_on <= asked_on
+
+
+def _known(outcome: Outcome, *, registered: bool) -> _Known:
     gaps: dict[str, float] = {}
     for result in outcome.results:
         if result.metric == UNSCORED_GAP and result.estimate.value is not None:
@@ -59,6 +75,7 @@ def _known(outcome: Outcome) -> _Known:
             if c.landed and c.estimate.status is Status.MEASURED
         },
         unscored_gaps=gaps,
+        registered=registered,
     )
 
 
@@ -84,6 +101,10 @@ def _judge(criterion: Criterion, result: Result | None, known: _Known, family: F
     )
     if decided.says is Says.MEETS and (result.task, result.metric) not in known.controlled:
         decided = Decided(Says.INCONCLUSIVE, "no control shows that this number can be trusted")
+    if decided.says is Says.MEETS and not known.registered:
+        decided = Decided(
+            Says.INCONCLUSIVE, "the criterion was not registered before the first answer"
+        )
     requirements = (*criterion.requirements, *known.requirements[result.task])
     return _finding(criterion.result, decided, result.estimate, requirements, criterion.id)
 
