@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+# The same examples each time, and no stop-watch: speed is for `make bench`.
+settings.register_profile("toetssteen", derandomize=True, deadline=None)
+settings.load_profile("toetssteen")
 
 ROOT = Path(__file__).parents[1]
 
