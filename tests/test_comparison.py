@@ -110,7 +110,11 @@ def test_a_candidate_differs_in_nothing_from_itself(lab: Path) -> None:
     old = run("old")
     compared = toets("compare", old, old, "--json", "out.json")
     assert compared.exit_code == 0
-    for one in json.loads((lab / "out.json").read_text()):
+    exact, f1 = json.loads((lab / "out.json").read_text())
+    assert exact["estimate"]["low"] < 0 < exact["estimate"]["high"]  # Tango's, of 100 equal pairs
+    assert f1["estimate"]["low"] is None  # t has no spread to go by, and claims no certainty
+    assert "no spread, so no interval" in " ".join(compared.output.split())
+    for one in (exact, f1):
         assert one["estimate"]["value"] == 0
         assert one["p_value"] == 1
         assert one["says"] == "inconclusive"

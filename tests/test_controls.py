@@ -353,7 +353,7 @@ BROKEN: Sequence[tuple[LoadedTask, Broken, str, str]] = [
     (LEAKS, FindsNoBsn, "planted", "bsn_rate"),
     (LEAKS, EveryDigitIsABsn, "lookalikes", "identifier_rate bsn_rate"),
     (LEAKS, SilenceIsSafe, "silent", "identifier_rate bsn_rate"),
-    (ENERGY, SilenceIsAnAnswer, "silent", "energy_per_1000_requests answered"),
+    (ENERGY, SilenceIsAnAnswer, "silent", "energy_per_1000_requests"),
     (
         ENERGY,
         {"energy_per_1000_requests": UnreadIsZero()},
@@ -424,13 +424,7 @@ class AlwaysTheSame:
         return Estimate(self.number, None, None, 9, 0, "constant", Status.MEASURED)
 
 
-# `answered` is 1 whenever anything is scored: what is not an answer is unscored.
-METRICS = [
-    (name, metric)
-    for name, loaded in TASKS.items()
-    for metric in loaded.metrics
-    if metric != "answered"
-]
+METRICS = [(name, metric) for name, loaded in TASKS.items() for metric in loaded.metrics]
 
 
 @pytest.mark.parametrize(("task", "metric"), METRICS, ids=["/".join(one) for one in METRICS])

@@ -72,7 +72,10 @@ def _cells(one: PairedDifference) -> tuple[str, ...]:
     e = one.estimate
     if e.value is None or one.p_adjusted is None:
         return e.reason, str(e.n), "-", one.says
-    text = f"{e.value:+.3g} {e.unit} \\[{e.low:+.3g}, {e.high:+.3g}]".replace("  ", " ")
+    bounds = "(no spread, so no interval)"
+    if e.low is not None and e.high is not None:
+        bounds = f"\\[{e.low:+.3g}, {e.high:+.3g}]"
+    text = f"{e.value:+.3g} {e.unit} {bounds}".replace("  ", " ")
     return text, str(e.n), f"{one.p_adjusted:.3g}", one.says
 
 

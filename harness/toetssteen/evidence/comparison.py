@@ -173,10 +173,12 @@ def _paired(
         interval, p_value = mean.interval(), mean.p_value()
     else:
         interval, p_value = _independent([(old, new) for old, new, _ in pairs])
+    # Where nothing varies, t has no spread to go by; an interval of no width would be certainty.
+    spread = interval.high > interval.low
     estimate = Estimate(
         value=interval.value,
-        low=interval.low,
-        high=interval.high,
+        low=interval.low if spread else None,
+        high=interval.high if spread else None,
         n=len(pairs),
         unscored=unscored,
         method=f"paired {interval.method}",

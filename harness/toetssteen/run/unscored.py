@@ -29,5 +29,4 @@ def unscored_gaps(scores: Sequence[Score], *, rng: Rng) -> Iterator[tuple[str, E
     for dimension in scores[0].groups:
         if len({score.groups[dimension] for score in scores}) > 1:
             estimate = gap_between(scores, missing, dimension, 0, rng)
-            scored = max(0, estimate.n - unscored)
-            yield dimension, replace(estimate, n=scored, unscored=unscored)
+            yield dimension, replace(estimate, n=len(scores) - unscored, unscored=unscored)
