@@ -58,10 +58,12 @@ def write_reports(record: Record, store: Store) -> list[Path]:
 
 def show(record: Record, console: Console) -> None:
     """Print the table: every metric over all items; groups are in the report."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("task and metric", no_wrap=True)
-    for column in (r"estimate \[95% interval]", "n", "unscored", "status", "finding"):
-        table.add_column(column)
+    for column in (r"estimate \[95% interval]", "n", "unscored", "status"):
+        # In a narrow window words are folded, never cut: "inconclu…" could be anything.
+        table.add_column(column, overflow="fold")
+    table.add_column("finding", no_wrap=True)
     reasons = []
     for task in record["tasks"]:
         table.add_row(f"[bold]{task['name']}[/bold]")
