@@ -136,7 +136,7 @@ from toetssteen.records import Generation
 
 class Slow(Scripted):
     def answer(self, requests):
-        time.sleep(0.06)
+        time.sleep(0.24)
         words = [1 + (len(requests) + i * i) % 7 for i, _ in enumerate(requests)]
         return [Generation("ja " * count, "stop", count) for count in words]
 

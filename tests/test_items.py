@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toetssteen import cache
+from toetssteen import items as items_module
 from toetssteen.errors import ContentError, RunError, UnknownNameError, UsageError
-from toetssteen.items import Row, Table, read_csv, read_jsonl, read_table, to_items
+from toetssteen.items import ROWS_TOGETHER, Row, Table, read_csv, read_jsonl, read_table, to_items
 from toetssteen.spec import PluginRef
 
 
@@ -46,7 +48,7 @@ def digest(raw: bytes) -> str:
 def test_every_line_becomes_a_row_that_knows_where_it_stands(tmp_path: Path) -> None:
     raw = '{"id": "a", "n": 1}\n\n   \n{"id": "b", "n": null}\n'
     table = jsonl(tmp_path, raw)
-    assert table.rows == (Row(1, {"id": "a", "n": 1}), Row(4, {"id": "b", "n": None}))
+    assert tuple(table.rows) == (Row(1, {"id": "a", "n": 1}), Row(4, {"id": "b", "n": None}))
     assert table.digest == digest(raw.encode())
     assert table.file == tmp_path / "x.jsonl"
 
@@ -129,6 +131,68 @@ def test_an_empty_file_holds_no_items(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(read: Any, tmp_path: Path) -> None:
     with pytest.raises(ContentError, match=r"nothere: cannot be read: No such file"):
         read(tmp_path, file="nothere")
+
+
+def numbered(n: int) -> str:
+    """Return n rows, with a blank line now and then."""
+    return "".join(f'{{"id": "{i}"}}\n' + "\n" * (i % 50 == 7) for i in range(n))
+
+
+@pytest.mark.parametrize("n", [1, ROWS_TOGETHER, ROWS_TOGETHER + 1, 3 * ROWS_TOGETHER - 1])
+@pytest.mark.parametrize("mark", ["", "\ufeff", "\ufeff\n", "\n\n"])
+def test_rows_that_are_read_again_are_the_same_in_any_order(
+    n: int, mark: str, tmp_path: Path
+) -> None:
+    rows = jsonl(tmp_path, mark + numbered(n)).rows
+    once = list(rows)
+    assert [row.fields["id"] for row in once] == [str(i) for i in range(n)]
+    assert list(rows) == once
+    assert [rows[i] for i in reversed(range(-n, n))] == [*reversed(once), *reversed(once)]
+    assert list(rows[1:-1:3]) == once[1:-1:3]
+    with pytest.raises(IndexError):
+        rows[n]
+
+
+def test_the_line_of_a_row_far_down_counts_the_blank_ones(tmp_path: Path) -> None:
+    raw = numbered(200)
+    row = jsonl(tmp_path, raw).rows[199]
+    assert raw.split("\n")[row.line - 1] == '{"id": "199"}'
+
+
+def test_what_is_wrong_far_down_is_said_with_its_line(tmp_path: Path) -> None:
+    raw = numbered(200)
+    line = raw.count("\n") + 1
+    for said, what in [("{]", "not valid JSON"), ("[]", "should be a JSON object")]:
+        with pytest.raises(ContentError, match=rf"x\.jsonl:{line}: {what}"):
+            jsonl(tmp_path, raw + said + "\n" + raw)
+
+
+def test_another_encoding_is_said_before_broken_json_and_a_digest_before_both(
+    tmp_path: Path,
+) -> None:
+    """Who gets the wrong file should not be told to mend its first line."""
+    raw = b'{"id": "a"\n{"id": "caf\xe9"}\n'
+    with pytest.raises(ContentError, match=r"x\.jsonl:2: is not UTF-8 text"):
+        jsonl(tmp_path, raw)
+    with pytest.raises(ContentError, match="the task says ffff"):
+        jsonl(tmp_path, raw, sha256="f" * 64)
+
+
+@pytest.mark.parametrize("change", ["longer", "other", "shorter", "gone"])
+def test_a_file_that_changes_while_it_is_in_use_is_refused(change: str, tmp_path: Path) -> None:
+    """A run of hours reads its items as it goes; half of them from another file is no run."""
+    items = to_items(jsonl(tmp_path, numbered(200)))
+    assert items[0].id == "0"
+    file = tmp_path / "x.jsonl"
+    if change == "gone":
+        file.unlink()
+    else:
+        text = file.read_text()
+        file.write_text({"longer": text + text, "other": text, "shorter": text[:99]}[change])
+        os.utime(file, ns=(0, 0))
+    said = "cannot be read: No such file" if change == "gone" else "was changed while it was in"
+    with pytest.raises(ContentError, match=rf"x\.jsonl: {said}"):
+        items[150]
 
 
 # --- CSV --------------------------------------------------------------------------------------
@@ -266,7 +330,7 @@ def external(folder: Path) -> Table:
 
 def test_a_fetched_file_is_read_from_the_cache(tmp_path: Path, cache_folder: Path) -> None:
     put(cache_folder, RAW, named=digest(RAW))
-    assert external(tmp_path).rows == (Row(1, {"id": "a"}),)
+    assert tuple(external(tmp_path).rows) == (Row(1, {"id": "a"}),)
 
 
 def test_a_mirror_takes_the_place_of_the_network(
@@ -275,7 +339,7 @@ def test_a_mirror_takes_the_place_of_the_network(
     put(tmp_path / "mirror", RAW, named=digest(RAW))
     monkeypatch.setenv("TOETS_MIRROR", str(tmp_path / "mirror"))
     table = external(tmp_path)
-    assert table.rows == (Row(1, {"id": "a"}),)
+    assert tuple(table.rows) == (Row(1, {"id": "a"}),)
     assert table.digest == digest(RAW)
     assert not cache_folder.exists()
 
@@ -424,6 +488,31 @@ def test_an_id_that_stands_twice_names_both_lines(again: object) -> None:
     assert str(caught.value) == "x.jsonl:3: id '1' stands on line 1 too"
 
 
+def test_an_earlier_fault_is_said_first_whatever_kind_it_is() -> None:
+    twice = {"id": "a"}, {"id": "a"}, {"idd": "b"}
+    with pytest.raises(ContentError, match=r"x\.jsonl:2: id 'a' stands on line 1 too"):
+        to_items(rows(*twice))
+    with pytest.raises(ContentError, match=r"x\.jsonl:2: column 'id' is missing"):
+        to_items(rows({"id": "a"}, {"idd": "b"}, {"id": "a"}))
+
+
+def test_two_ids_with_one_hash_are_two_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hash only points out what to compare."""
+    monkeypatch.setattr(items_module, "hash", len, raising=False)
+    assert len(to_items(rows({"id": "a"}, {"id": "b"}, {"id": "cc"}))) == 3
+    with pytest.raises(ContentError, match=r"x\.jsonl:3: id 'a' stands on line 1 too"):
+        to_items(rows({"id": "a"}, {"id": "b"}, {"id": "a"}))
+
+
+def test_some_of_the_items_are_taken_from_the_whole_list() -> None:
+    items = to_items(rows(*({"id": i} for i in range(10))))
+    assert [item.id for item in items[2:8:3]] == ["2", "5"]
+    assert [item.id for item in items.spread(4)] == ["0", "2", "5", "7"]
+    assert [item.id for item in items.spread(4)[1:]] == ["2", "5", "7"]
+    assert items.spread(10) is items
+    assert items[-1] == items[9]
+
+
 @pytest.mark.parametrize("named", [{"groups": ("c",)}, {"clusters": ("c",)}])
 @pytest.mark.parametrize(("value", "said"), [(None, "empty (null)"), (["x"], "a list or an obj")])
 def test_rows_without_a_cluster_do_not_become_one_cluster_called_none(
@@ -449,7 +538,7 @@ def source(**said: Any) -> PluginRef:
 
 def test_a_tasks_items_lie_beside_its_yaml(task_file: Path) -> None:
     table = read_table(source(name="jsonl", args={"file": "x.jsonl"}), yaml_file=task_file)
-    assert table.rows == (Row(1, {"id": "a"}),)
+    assert tuple(table.rows) == (Row(1, {"id": "a"}),)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,34 @@ def test_what_was_kept_is_read_back(tmp_path: Path) -> None:
         assert len(store.answers.sessions) == 1
 
 
+def test_any_answer_is_found_in_any_order(tmp_path: Path) -> None:
+    """More blocks than are held at once, and what was asked again counts as it was asked last."""
+    filled(tmp_path, blocks=12)
+    with Store(tmp_path) as store:
+        store.append([answer("3a", "Nee")], block(12))
+        keys = [f"{number}{part}" for number in range(12) for part in "ab"]
+        for key in random.Random(5).sample(keys, k=24):  # noqa: S311
+            assert store.answers.by_key[key].item == key
+        assert store.answers.by_key["3a"] == answer("3a", "Nee")
+        assert sorted(store.answers.by_key) == sorted(keys)
+        assert "12a" not in store.answers.by_key
+        assert store.answers.by_key.get("12a") is None
+    with Store(tmp_path) as store:
+        assert store.answers.by_key["3a"] == answer("3a", "Nee")
+        assert len(store.answers.by_key) == 24
+
+
+def test_an_answer_that_is_changed_under_way_is_not_passed_over(tmp_path: Path) -> None:
+    file = filled(tmp_path)
+    with Store(tmp_path) as store:
+        file.write_bytes(b"x" * file.stat().st_size)
+        with pytest.raises(ContentError, match=r"answers\.jsonl: was changed while it was in use"):
+            store.answers.by_key["1a"]
+        file.unlink()
+        with pytest.raises(ContentError, match=r"answers\.jsonl: cannot be read: No such file"):
+            store.has("2a")
+
+
 def test_a_cut_at_any_byte_costs_at_most_the_last_block(tmp_path: Path) -> None:
     """Whatever was on disk when the power went: whole blocks, or nothing of a block."""
     whole = filled(tmp_path / "whole").read_bytes()

@@ -83,7 +83,7 @@ def command(  # noqa: PLR0913, PLR0917 - click hands over every option
     plan = make_plan(card, catalog.tasks(names), seed=seed, limit=limit)
     folder = run_folder(runs_folder, names, plan)
     store = Store.reading(folder) if (folder / "plan.json").is_file() else Store(folder)
-    pilot = mark(plan, store.answers) if store.answers.by_key else None
+    pilot = mark(plan, store.answers) if store.answers.blocks else None
     if pilot_folder is not None:
         kept = Store.reading(pilot_folder)
         pilot = mark(plan_of(kept)[0], kept.answers)

@@ -14,12 +14,10 @@ import toetssteen
 from toetssteen.catalog import requirements
 from toetssteen.identifiers import find_identifiers, mask
 from toetssteen.records import (
-    Answer,
     Block,
     Failure,
     Finding,
     Generation,
-    Item,
     Likelihood,
     Record,
     Request,
@@ -164,16 +162,14 @@ def _requirements(findings: Sequence[Finding]) -> list[Record]:
 
 def _examples(task: TaskOutcome) -> list[Record]:
     """Return some items with question, answer and score, spread evenly over the task."""
-    asked = [
-        (item, score, task.answers[item.id])
-        for item, score in zip(task.loaded.items, task.scores, strict=False)
-        if item.id in task.answers
-    ]
+    asked = [place for place, score in enumerate(task.scores) if score.item in task.answers]
     step = max(1, len(asked) // EXAMPLES_PER_TASK)
-    return [_example(*one) for one in asked[::step][:EXAMPLES_PER_TASK]]
+    return [_example(task, place) for place in asked[::step][:EXAMPLES_PER_TASK]]
 
 
-def _example(item: Item, score: Score, answer: Answer) -> Record:
+def _example(task: TaskOutcome, place: int) -> Record:
+    item, score = task.loaded.items[place], task.scores[place]
+    answer = task.answers[item.id]
     return {
         "item": item.id,
         "groups": dict(item.groups),

@@ -1,7 +1,13 @@
-"""Asks what is not answered yet, block by block, and reads the meters around each block."""
+"""Asks what is not answered yet, block by block, and reads the meters around each block.
+
+While a block is asked, the one before it is written; neither waits for the other, and no more
+than those two are in memory.
+"""
 
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -15,7 +21,9 @@ from toetssteen.run.plan import LoadedTask, Plan, answer_key
 from toetssteen.run.store import Session, Store
 
 # Items answered together: enough to sort by length and fill batches, few enough to lose.
-ITEMS_PER_BLOCK = 16
+ITEMS_PER_BLOCK = 64
+# More items than this are cut in two at least: what one block cost shows no spread.
+ITEMS_IN_ONE_BLOCK = 16
 
 Progress = Callable[[str, int, int], None]  # task, items done, items in all
 
@@ -32,12 +40,23 @@ class _Pending:
     id: str
     task: str
     asked: tuple[_Asked, ...]
+    after: int  # items of the task up to the end of the block
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    answers: tuple[Answer, ...]
+    block: Block
 
 
 def count_pending(plan: Plan, store: Store, *, retry_failed: bool = False) -> tuple[int, int]:
     """Return how many items are still to be asked, and how many there are."""
-    pending = sum(len(block.asked) for block in _blocks(plan, store, retry_failed=retry_failed))
-    return pending, sum(len(t.items) for t in plan.tasks if not plan.not_measurable(t))
+    tasks = [task for task in plan.tasks if not plan.not_measurable(task)]
+    whole = sum(len(task.items) for task in tasks)
+    if not store.answers.blocks:
+        return whole, whole
+    blocks = (b for task in tasks for b in _blocks(plan, task, store, retry_failed=retry_failed))
+    return sum(len(block.asked) for block in blocks), whole
 
 
 def collect(
@@ -57,39 +76,80 @@ def collect(
     Args:
         plan: what to ask.
         candidate: whom.
-        store: entered; every block is on disk before the next is asked.
+        store: entered; every block is on disk before the next but one is asked, and all of them
+            when this returns or raises.
         meter: read at both edges of every block.
-        on_progress: told after every block.
+        on_progress: told before and after every block.
         retry_failed: ask again what failed in a way that may pass (errors, timeouts).
 
     Raises:
         RunError: the store cannot be written any more.
     """
     store.start(_session(candidate))
-    sizes = {task.name: len(task.items) for task in plan.tasks}
-    done = dict(sizes)
-    pending = list(_blocks(plan, store, retry_failed=retry_failed))
-    for block in pending:
-        done[block.task] -= len(block.asked)
-    for block in pending:
-        on_progress(block.task, done[block.task], sizes[block.task])
-        _ask(block, candidate, store, meter)
-        done[block.task] += len(block.asked)
-        on_progress(block.task, done[block.task], sizes[block.task])
+    with _Writer(store) as writer:
+        for task in plan.tasks:
+            if plan.not_measurable(task):
+                continue
+            size, after = len(task.items), 0
+            for block in _blocks(plan, task, store, retry_failed=retry_failed):
+                after = block.after
+                on_progress(task.name, after - len(block.asked), size)
+                writer.write(_ask(block, candidate, meter))
+                on_progress(task.name, after, size)
+            if 0 < after < size:  # the rest was answered before
+                on_progress(task.name, size, size)
 
 
-def _blocks(plan: Plan, store: Store, *, retry_failed: bool) -> Iterator[_Pending]:
-    for task in plan.tasks:
-        if plan.not_measurable(task):
-            continue
-        for number, start in enumerate(range(0, len(task.items), ITEMS_PER_BLOCK)):
-            asked = tuple(
-                one
-                for item in task.items[start : start + ITEMS_PER_BLOCK]
-                if not store.has((one := _asked(plan, task, item)).key, retry_failed=retry_failed)
-            )
-            if asked:
-                yield _Pending(f"{task.name}#{number}", task.name, asked)
+class _Writer(AbstractContextManager["_Writer"]):
+    """Writes a block while the next one is asked; never more than one waits to be written.
+
+    What writing costs in energy falls to the block that is asked meanwhile: a few milliseconds.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._written: Future[None] | None = None
+
+    def write(self, told: _Told) -> None:
+        self._wait()
+        self._written = self._thread.submit(self._store.append, told.answers, told.block)
+
+    def __exit__(self, *_: object) -> None:
+        """Finish what is being written, also where the asking was broken off."""
+        try:
+            self._wait()
+        finally:
+            self._thread.shutdown()
+
+    def _wait(self) -> None:
+        """Wait until the last block is on disk; raise what went wrong with it."""
+        if self._written is not None:
+            self._written.result()
+
+
+def cut(size: int) -> Iterator[range]:
+    """Cut so many items into blocks that are as good as equal.
+
+    The whole list is cut, never what is left of it: a run that was interrupted asks the same
+    requests side by side as one that was not.
+    """
+    blocks = max(-(-size // ITEMS_PER_BLOCK), 2 if size > ITEMS_IN_ONE_BLOCK else 1)
+    for number in range(blocks):
+        yield range(number * size // blocks, (number + 1) * size // blocks)
+
+
+def _blocks(
+    plan: Plan, task: LoadedTask, store: Store, *, retry_failed: bool
+) -> Iterator[_Pending]:
+    for number, places in enumerate(cut(len(task.items))):
+        asked = tuple(
+            one
+            for item in task.items[places.start : places.stop]
+            if not store.has((one := _asked(plan, task, item)).key, retry_failed=retry_failed)
+        )
+        if asked:
+            yield _Pending(f"{task.name}#{number}", task.name, asked, places.stop)
 
 
 def _asked(plan: Plan, task: LoadedTask, item: Item) -> _Asked:
@@ -97,7 +157,7 @@ def _asked(plan: Plan, task: LoadedTask, item: Item) -> _Asked:
     return _Asked(answer_key(plan.identity, task.name, item, requests), item, requests)
 
 
-def _ask(block: _Pending, candidate: Candidate, store: Store, meter: Meter) -> None:
+def _ask(block: _Pending, candidate: Candidate, meter: Meter) -> _Told:
     requests = [request for one in block.asked for request in one.requests]
     meter.open()
     started = monotonic()
@@ -106,8 +166,8 @@ def _ask(block: _Pending, candidate: Candidate, store: Store, meter: Meter) -> N
     readings = meter.close()
     if len(responses) != len(requests):
         raise ValueError(f"asked {len(requests)} requests, got {len(responses)} responses")
-    store.append(
-        _answers(block, responses),
+    return _Told(
+        tuple(_answers(block, responses)),
         Block(block.id, block.task, len(requests), seconds, readings),
     )
 

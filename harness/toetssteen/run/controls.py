@@ -126,11 +126,11 @@ class LoadedControl:
 
     spec: ControlSpec
     subject: Subject
-    items: tuple[Item, ...]
+    items: Sequence[Item]
 
 
 def load_control(
-    spec: ControlSpec, *, file: Path, items: tuple[Item, ...], columns: frozenset[str]
+    spec: ControlSpec, *, file: Path, items: Sequence[Item], columns: frozenset[str]
 ) -> LoadedControl:
     """Make a control's subject and read its own items, if it has any.
 
@@ -161,7 +161,7 @@ def load_control(
 
 
 def _check_fields(
-    subject: Subject, spec: ControlSpec, items: tuple[Item, ...], *, where: str
+    subject: Subject, spec: ControlSpec, items: Sequence[Item], *, where: str
 ) -> None:
     named = getattr(subject, "field", "")
     first = items[0]

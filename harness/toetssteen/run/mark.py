@@ -32,7 +32,7 @@ class TaskOutcome:
 
     loaded: LoadedTask
     scores: tuple[Score, ...]
-    answers: Mapping[str, Answer]  # by item
+    answers: Mapping[str, Answer]  # by item; read from the store where they are asked for
     blocks: tuple[Block, ...]
     results: tuple[Result, ...]
     controls: tuple[ControlResult, ...]
@@ -41,6 +41,36 @@ class TaskOutcome:
     def name(self) -> str:
         """The task's name."""
         return self.loaded.name
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAnswers(Mapping[str, Answer]):
+    """The answers to a task, by item."""
+
+    keys_by_item: Mapping[str, str]
+    by_key: Mapping[str, Answer]
+
+    def __getitem__(self, item: str) -> Answer:
+        """Return the answer to an item."""
+        return self.by_key[self.keys_by_item[item]]
+
+    def __contains__(self, item: object) -> bool:
+        """Say whether an item is answered, without reading the answer."""
+        return item in self.keys_by_item
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the items that are answered."""
+        return iter(self.keys_by_item)
+
+    def __len__(self) -> int:
+        """Return how many items are answered."""
+        return len(self.keys_by_item)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    score: Score
+    key: str = ""  # of the answer; empty where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +96,11 @@ def mark(plan: Plan, answers: Answers) -> Outcome:
 
 
 def _mark_task(plan: Plan, loaded: LoadedTask, answers: Answers) -> TaskOutcome:
-    found = dict(_answers(plan, loaded, answers))
+    judged = tuple(_judged(plan, loaded, answers))
+    found = FoundAnswers({one.score.item: one.key for one in judged if one.key}, answers.by_key)
     blocks = tuple(block for block in answers.blocks if block.task == loaded.name)
     unasked = plan.not_measurable(loaded)
-    scores = tuple(_scores(loaded, found)) if found else ()
+    scores = tuple(one.score for one in judged) if found else ()
     marked = Marked(scores, blocks)
     controls = tuple(
         result
@@ -98,21 +129,16 @@ def _missing(plan: Plan, loaded: LoadedTask, scores: Sequence[Score]) -> Iterato
         yield Result(loaded.name, UNSCORED_GAP, "near_zero", estimate, dimension)
 
 
-def _answers(plan: Plan, loaded: LoadedTask, answers: Answers) -> Iterator[tuple[str, Answer]]:
+def _judged(plan: Plan, loaded: LoadedTask, answers: Answers) -> Iterator[_Judged]:
+    """Score item by item, in one go through items and answers: neither is in memory."""
     for item in loaded.items:
-        requests = tuple(loaded.scorer.requests(item))
-        key = answer_key(plan.identity, loaded.name, item, requests)
-        if (answer := answers.by_key.get(key)) is not None:
-            yield item.id, answer
-
-
-def _scores(loaded: LoadedTask, found: Mapping[str, Answer]) -> Iterator[Score]:
-    for item in loaded.items:
-        answer = found.get(item.id)
+        key = answer_key(plan.identity, loaded.name, item, tuple(loaded.scorer.requests(item)))
+        answer = answers.by_key.get(key)
         if answer is None:
-            yield Score.unscored(item, Answered.FAILED, "not asked: the run is not complete")
+            why = "not asked: the run is not complete"
+            yield _Judged(Score.unscored(item, Answered.FAILED, why))
         else:
-            yield loaded.scorer.score(item, answer.responses)
+            yield _Judged(loaded.scorer.score(item, answer.responses), key)
 
 
 def _estimates(

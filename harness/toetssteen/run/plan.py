@@ -31,7 +31,7 @@ class LoadedTask:
     """A task with its items read and its plugins made."""
 
     task: Task
-    items: tuple[Item, ...]
+    items: Sequence[Item]  # not in memory; read where they are asked for
     items_digest: str
     scorer: Scorer
     metrics: Mapping[str, Metric]
@@ -142,7 +142,7 @@ def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
     items = to_items(table, groups=spec.groups, clusters=spec.clusters, columns=scorer.columns)
     return LoadedTask(
         task=task,
-        items=items if limit is None else _spread(items, limit),
+        items=items if limit is None else items.spread(limit),
         items_digest=table.digest,
         scorer=scorer,
         metrics=metrics,
@@ -162,13 +162,6 @@ def answer_key(identity: str, task: str, item: Item, requests: Sequence[Request]
     # Defaults are left out, so that a request type may grow a field without losing old answers.
     asked = REQUESTS.dump_json(tuple(requests), exclude_defaults=True)
     return sha256(f"{identity}\n{task}\n{item.id}\n".encode() + asked).hexdigest()[:32]
-
-
-def _spread(items: tuple[Item, ...], limit: int) -> tuple[Item, ...]:
-    """Take `limit` items evenly over the list: files are often sorted by group."""
-    if limit >= len(items):
-        return items
-    return tuple(items[i * len(items) // limit] for i in range(limit))
 
 
 def _make(kind: Kind, ref: PluginRef, *, file: Path, where: str) -> Any:  # noqa: ANN401

@@ -1,23 +1,26 @@
-"""What was answered, append-only, one folder a run; a crash loses at most the block in flight.
+"""What was answered, append-only, one folder a run; a crash loses at most the blocks in flight.
 
 `answers.jsonl` holds one JSON line an answer, and behind the answers of a block one line that
 closes it. On opening, everything behind the last closing line is cut off: a block counts whole
 or not at all, so that a resumed run asks in the same blocks and gets the same digits.
+
+The answers stay in the file; in memory is where each of them lies.
 """
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from toetssteen.errors import BusyError, ContentError, RunError
-from toetssteen.records import Answer, Block, Failure
+from toetssteen.records import Answer, Block, Failure, Request, Response
+from toetssteen.run.kept import KeptAnswers
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,35 @@ Line = AnswerLine | BlockLine | SessionLine
 LINE: TypeAdapter[Line] = TypeAdapter(Line)
 
 
+@dataclass(frozen=True, slots=True)
+class _KeptAnswer(Answer):
+    """An answer as it is read: told what tells requests apart, pydantic needs half the time."""
+
+    requests: tuple[Annotated[Request, Field(discriminator="kind")], ...]
+    responses: tuple[Annotated[Response, Field(discriminator="kind")], ...]
+
+    def plain(self) -> Answer:
+        return Answer(self.key, self.task, self.item, self.requests, self.responses)
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptLine:
+    answer: _KeptAnswer
+    line: Literal["answer"] = "answer"
+
+
+ReadLine = Annotated[_KeptLine | BlockLine | SessionLine, Field(discriminator="line")]
+READ_LINE: TypeAdapter[ReadLine] = TypeAdapter(ReadLine)
+KEPT_LINE: TypeAdapter[_KeptLine] = TypeAdapter(_KeptLine)
+# How `_lines` begins a line with an answer.
+BEFORE_KEY = b'{"answer":{"key":"'
+
+
 @dataclass(slots=True)
 class Answers:
-    """What the store holds, read into memory."""
+    """What the store holds; of the answers, only where they are."""
 
-    by_key: dict[str, Answer] = field(default_factory=dict)
+    by_key: Mapping[str, Answer] = field(default_factory=dict)
     blocks: list[Block] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
 
@@ -74,7 +101,8 @@ class Store(AbstractContextManager["Store"]):
         self.folder = folder
         self._file = folder / "answers.jsonl"
         self._lock = FileLock(folder / "lock")
-        self.answers = Answers()
+        self._kept = KeptAnswers(self._lines_between, self._answer)
+        self.answers = Answers(self._kept)
 
     def __enter__(self) -> Self:
         """Take the lock, drop a torn block, read what is there.
@@ -125,7 +153,7 @@ class Store(AbstractContextManager["Store"]):
 
     def start(self, session: Session) -> None:
         """Note that a process begins to ask."""
-        self._write([SessionLine(session)])
+        self._write(_lines([SessionLine(session)]))
         self.answers.sessions.append(session)
 
     def append(self, answers: Iterable[Answer], block: Block) -> None:
@@ -135,16 +163,16 @@ class Store(AbstractContextManager["Store"]):
             RunError: the disk is full or the folder cannot be written; what was kept stays.
         """
         kept = tuple(answers)
-        self._write([*map(AnswerLine, kept), BlockLine(block)])
-        self.answers.by_key.update({answer.key: answer for answer in kept})
-        self.answers.blocks.append(block)
+        raw = _lines(map(AnswerLine, kept))
+        start = self._write(raw + _lines([BlockLine(block)]))
+        self._note([answer.key for answer in kept], start, start + len(raw), block)
 
     def has(self, key: str, *, retry_failed: bool = False) -> bool:
         """Is there an answer under the key (and, if asked, one that is not a failure)?"""
+        if not retry_failed:
+            return key in self.answers.by_key
         answer = self.answers.by_key.get(key)
-        if answer is None:
-            return False
-        return not (retry_failed and any(_passing(r) for r in answer.responses))
+        return answer is not None and not any(_passing(r) for r in answer.responses)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
         """Write a JSON file beside the answers, whole or not at all."""
@@ -167,8 +195,12 @@ class Store(AbstractContextManager["Store"]):
             raise RunError(f"{target}: cannot be written: {error.strerror}") from None
         return target
 
-    def _write(self, lines: Iterable[Line]) -> None:
-        raw = b"".join(LINE.dump_json(line) + b"\n" for line in lines)
+    def _note(self, keys: Sequence[str], start: int, end: int, block: Block) -> None:
+        self._kept.add(keys, start, end)
+        self.answers.blocks.append(block)
+
+    def _write(self, raw: bytes) -> int:
+        """Append to the file, all or nothing; return the place where it begins."""
         try:
             with self._file.open("ab") as stream:
                 whole = stream.tell()
@@ -185,41 +217,79 @@ class Store(AbstractContextManager["Store"]):
                 f"{self._file}: cannot be written: {error.strerror}; what was answered before is "
                 "kept, and the same command continues"
             ) from None
+        return whole
 
     def _read(self, *, cut: bool) -> None:
         if not self._file.is_file():
             return
-        raw = self._file.read_bytes()
-        end, pending = 0, list[Answer]()
-        start = 0
-        for number, piece in enumerate(raw.split(b"\n")[:-1], start=1):
-            start += len(piece) + 1
-            match self._parse(piece, number, last=start == len(raw)):
-                case AnswerLine(answer):
-                    pending.append(answer)
-                case BlockLine(block):
-                    self.answers.by_key.update({answer.key: answer for answer in pending})
-                    self.answers.blocks.append(block)
-                    pending, end = [], start
-                case SessionLine(session):
-                    # Only a crash leaves answers without their closing line.
-                    self.answers.sessions.append(session)
-                    pending, end = [], start
-                case None:
-                    break
-        if cut and end < len(raw):
+        with self._file.open("rb") as stream:
+            # Another process may be writing; what it adds from here on is not looked at.
+            size = os.fstat(stream.fileno()).st_size
+            end = self._read_lines(stream, size)
+        if cut and end < size:
             with self._file.open("rb+") as stream:
                 stream.truncate(end)
 
-    def _parse(self, piece: bytes, number: int, *, last: bool) -> Line | None:
+    def _read_lines(self, lines: Iterable[bytes], size: int) -> int:
+        """Note what stands in so many bytes; return where the last whole block ends."""
+        end, keys = 0, list[str]()
+        start = 0
+        for number, piece in enumerate(lines, start=1):
+            begin, start = start, start + len(piece)
+            if start > size or not piece.endswith(b"\n"):
+                break
+            match self._parse(piece, number, last=start == size):
+                case _KeptLine(answer):
+                    keys.append(answer.key)
+                case BlockLine(block):
+                    self._note(keys, end, begin, block)
+                    keys, end = [], start
+                case SessionLine(session):
+                    # Only a crash leaves answers without their closing line.
+                    self.answers.sessions.append(session)
+                    keys, end = [], start
+                case None:
+                    break
+        return end
+
+    def _lines_between(self, start: int, end: int) -> Mapping[str, bytes]:
         try:
-            return LINE.validate_json(piece)
+            with self._file.open("rb") as stream:
+                stream.seek(start)
+                lines = stream.read(end - start).splitlines()
+        except OSError as error:
+            raise ContentError(self._file, f"cannot be read: {error.strerror}") from None
+        return {self._key(line): line for line in lines}
+
+    def _key(self, line: bytes) -> str:
+        """Return the key of a line; a line as we write it need not be parsed for it."""
+        key, quote, _ = line.removeprefix(BEFORE_KEY).partition(b'"')
+        if line.startswith(BEFORE_KEY) and quote and b"\\" not in key:
+            return key.decode()
+        return self._answer(line).key
+
+    def _answer(self, line: bytes) -> Answer:
+        """Read a line that was read before, when the file was opened."""
+        try:
+            return KEPT_LINE.validate_json(line).answer.plain()
+        except ValueError:
+            raise ContentError(
+                self._file, "was changed while it was in use; restore the file from a backup"
+            ) from None
+
+    def _parse(self, piece: bytes, number: int, *, last: bool) -> ReadLine | None:
+        try:
+            return READ_LINE.validate_json(piece)
         except ValueError:
             if last:
                 return None
             raise ContentError(
                 self._file, "is damaged; restore the file from a backup", line=number
             ) from None
+
+
+def _lines(lines: Iterable[Line]) -> bytes:
+    return b"".join(LINE.dump_json(line) + b"\n" for line in lines)
 
 
 def _passing(response: object) -> bool:
