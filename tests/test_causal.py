@@ -44,9 +44,9 @@ def opened(folder: Path, **settings: Any) -> Candidate:
     return CausalAdapter().open(card(folder, **settings), folder)
 
 
-@pytest.fixture(scope="module")
-def candidate(tiny_model: Path) -> Candidate:
-    return opened(tiny_model)
+@pytest.fixture(scope="module", params=["auto", "plain"])
+def candidate(tiny_model: Path, request: pytest.FixtureRequest) -> Candidate:
+    return opened(tiny_model, engine=request.param)
 
 
 def test_likelihoods_equal_a_plain_loop_in_double_precision(
@@ -108,9 +108,9 @@ def test_siblings_are_scored_alike_whether_or_not_their_context_is_shared(
     question = Message("user", "Beslist de gemeente op uw bezwaar, ja of nee? Het loket is open.")
     options = ["Ja", "Nee", "Het loket is open.", "J", "De gemeente beslist"]
     asked = [Loglikelihood(option, messages=(question,)) for option in options]
-    shared = opened(tiny_model).answer(asked)
-    monkeypatch.setattr("toetssteen.candidates.causal._can_branch", lambda _cache: False)
-    whole = opened(tiny_model).answer(asked)
+    shared = opened(tiny_model, engine="plain").answer(asked)
+    monkeypatch.setattr("toetssteen.candidates.engines.plain._can_branch", lambda _cache: False)
+    whole = opened(tiny_model, engine="plain").answer(asked)
     for one, other in zip(shared, whole, strict=True):
         assert isinstance(one, Likelihood)
         assert isinstance(other, Likelihood)

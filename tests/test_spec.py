@@ -179,7 +179,7 @@ def test_only_the_keys_of_the_chosen_kind_of_weights_are_offered(file: Path) -> 
 
 def test_with_nothing_near_a_long_list_of_keys_is_cut_and_says_so(file: Path) -> None:
     (said,) = faults(CandidateSpec, CARD + "x: 1\n", file)
-    assert said.startswith("x: unknown key; there is adapter, batch_size,")
+    assert said.startswith("x: unknown key; there is adapter, attention,")
     assert said.endswith(", …")
 
 

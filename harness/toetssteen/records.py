@@ -83,27 +83,69 @@ class Loglikelihood:
     """How likely is `continuation` (in nats) after the conversation and the context?
 
     `messages` are rendered by the candidate's chat template; `context` follows them as it is.
-    With neither, the continuation is scored from the start of the text.
+    With neither, the continuation is scored from the start of the text. `per_token` asks for
+    what membership attacks look at, for every token of the continuation.
     """
 
     continuation: str
     messages: tuple[Message, ...] = ()
     context: str = ""
+    per_token: bool = False
     kind: Literal["loglikelihood"] = "loglikelihood"
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a next token is drawn instead of taking the likeliest one.
+
+    Of the probabilities at `temperature`, the `top_k` largest are kept, and of those the
+    smallest number that together hold `top_p`. `seed` and the prompt decide the draw, whatever
+    else is asked at the same time.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Generate:
-    """What does the candidate say next, in at most `max_tokens` tokens?"""
+    """What does the candidate say next, in at most `max_tokens` tokens?
+
+    Without `sampling` it is what the candidate's card says, and else the likeliest token each
+    time. `logprobs` asks how likely every token was.
+    """
 
     messages: tuple[Message, ...]
     max_tokens: int
     context: str = ""
     stop: tuple[str, ...] = ()
+    sampling: Sampling | None = None
+    logprobs: bool = False
     kind: Literal["generate"] = "generate"
 
 
 Request = Loglikelihood | Generate
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStatistics:
+    """One token under the candidate's distribution over its vocabulary, in nats.
+
+    `mean` and `variance` are those of the log-probability of a token drawn from that
+    distribution; `mean` is minus its entropy. `rank` is 1 for the likeliest token.
+    """
+
+    logprob: float
+    mean: float
+    variance: float
+    rank: int
+
+    @property
+    def entropy(self) -> float:
+        """Return the entropy of the distribution, in nats."""
+        return -self.mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +156,23 @@ class Likelihood:
     tokens: int
     prompt_tokens: int = 0
     greedy: bool | None = None  # every token was the likeliest one; None = not known
+    per_token: tuple[TokenStatistics, ...] = ()  # where the request asked for them
     kind: Literal["likelihood"] = "likelihood"
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What the candidate said, and why it stopped."""
+    """What the candidate said, and why it stopped.
+
+    `logprobs` holds, where the request asked for them, the log-probability of every token in
+    nats, before temperature and cuts; the end token is among the tokens it stops at, not here.
+    """
 
     text: str
     finish: Finish
     tokens: int
     prompt_tokens: int = 0
+    logprobs: tuple[float, ...] = ()
     kind: Literal["generation"] = "generation"
 
 

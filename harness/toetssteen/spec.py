@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from toetssteen.errors import ContentError, did_you_mean, in_words
-from toetssteen.records import Status
+from toetssteen.records import Sampling, Status
 
 # How some texts must be written, and what to say when one is not.
 DIGEST = r"^[0-9a-f]{64}$"
@@ -219,6 +219,20 @@ class PathWeights(Spec):
 Weights = Annotated[PackageWeights | HubWeights | PathWeights, Field(discriminator="source")]
 
 
+class SamplingSpec(Spec):
+    """How a candidate draws its words, where it does not take the likeliest each time."""
+
+    temperature: Number = Field(default=1.0, gt=0)
+    top_k: Whole | None = Field(default=None, ge=1)
+    top_p: Number = Field(default=1.0, gt=0, le=1)
+    seed: Whole = 0
+
+    @property
+    def record(self) -> Sampling:
+        """Return the settings as requests carry them."""
+        return Sampling(self.temperature, self.top_k, self.top_p, self.seed)
+
+
 class CandidateSpec(Spec):
     """`models/<candidate>.yaml`: the system under test."""
 
@@ -234,7 +248,13 @@ class CandidateSpec(Spec):
     chat_template: bool = False
     system_prompt: str | None = None
     context_length: Whole | None = Field(default=None, ge=8)
-    batch_size: Whole = Field(default=16, ge=1, le=4096)
+    sampling: SamplingSpec | None = None
+    engine: Literal["auto", "plain"] = "auto"
+    attention: Literal["eager", "sdpa", "flash_attention_2"] | None = None
+    compile: bool = False
+    threads: Whole | None = Field(default=None, ge=1, le=1024)
+    tokens_per_batch: Whole | None = Field(default=None, ge=16)
+    batch_size: Whole = Field(default=64, ge=1, le=4096)
     trust_remote_code: bool = False
 
 

@@ -1,0 +1,127 @@
+"""How many tokens a model computes at once: from the memory there is, less when it runs out."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psutil
+import torch
+
+from toetssteen.records import Failure
+
+Model = Any
+Row = TypeVar("Row")
+# Wider batches are no faster: the processor is busy, and the next one fits its cache less well.
+CPU_TOKENS = 1024
+GPU_TOKENS = 16384
+FEWEST_TOKENS = 64
+# The rest is for keys and values, for the vocabulary of what is read, and for others.
+SHARE_OF_FREE = 0.4
+PROBE_TOKENS = 256
+
+
+@dataclass(slots=True)
+class Budget:
+    """Tokens a batch, and how often memory ran out."""
+
+    tokens: int
+    shortages: int = 0
+
+    def halve(self) -> None:
+        """Take half from here on; a card may ask for less than the fewest that we choose."""
+        self.tokens = max(min(FEWEST_TOKENS, self.tokens), self.tokens // 2)
+
+
+def find_budget(model: Model, asked: int | None) -> Budget:
+    """Return the budget that the card asks for, or the one that fits the memory that is free.
+
+    On a GPU a short forward shows what a token takes; on a CPU, where the allocator does not
+    tell, it follows from the widths of the model.
+    """
+    if asked is not None:
+        return Budget(asked)
+    if model.device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(model.device)
+        return Budget(_fitting(free, _measured(model), GPU_TOKENS))
+    return Budget(_fitting(psutil.virtual_memory().available, _from_widths(model), CPU_TOKENS))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Was there no room? A CPU allocator says so in a plain RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in said or "not enough memory" in said
+    )
+
+
+def each_batch(
+    batches: Iterable[list[Row]],
+    work: Callable[[list[Row]], None],
+    *,
+    budget: Budget,
+    give_up: Callable[[Row], None],
+) -> None:
+    """Work through batches; where memory runs out, the lost rows come again in two halves.
+
+    Args:
+        batches: of rows, each cut when it is its turn; work on a batch may be done twice.
+        work: does it.
+        budget: halved when rows did not fit together, so that later batches are smaller.
+        give_up: told of a row that does not even fit alone.
+    """
+    for whole in batches:
+        pending = deque([whole])
+        while pending:
+            batch = pending.popleft()
+            try:
+                work(batch)
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Only here, where the error no longer holds on to what had been computed.
+            release()
+            budget.shortages += 1
+            middle = len(batch) // 2
+            if middle:
+                budget.halve()
+                pending.extendleft([batch[middle:], batch[:middle]])
+            else:
+                give_up(batch[0])
+
+
+def no_room(tokens: int) -> Failure:
+    """Say that not even one row fits."""
+    return Failure("error", f"{tokens} tokens do not fit the memory that is free")
+
+
+def release() -> None:
+    """Give cached blocks back before trying again with less."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _fitting(free: float, each: float, most: int) -> int:
+    return max(FEWEST_TOKENS, min(most, int(SHARE_OF_FREE * free / each)))
+
+
+def _measured(model: Model) -> float:
+    ids = torch.zeros((1, PROBE_TOKENS), dtype=torch.long, device=model.device)
+    torch.cuda.reset_peak_memory_stats(model.device)
+    before = torch.cuda.memory_allocated(model.device)
+    with torch.inference_mode():
+        model(input_ids=ids, use_cache=True, logits_to_keep=1)
+    took: int = torch.cuda.max_memory_allocated(model.device) - before
+    return took / PROBE_TOKENS
+
+
+def _from_widths(model: Model) -> float:
+    """Return about how many bytes one token takes while it passes through a layer."""
+    text = model.config.get_text_config()
+    hidden = getattr(text, "hidden_size", None) or 4096
+    middle = getattr(text, "intermediate_size", None) or 4 * hidden
+    # Gate, up and their product, and some copies of the state around attention.
+    return float((3 * middle + 12 * hidden) * model.dtype.itemsize)

@@ -1,0 +1,91 @@
+"""Can a model be asked in packed rows? It is tried, not believed.
+
+The trial compares the packed logits with the model's own, before anything is asked: recurrent
+states, learned windows or positions that are counted elsewhere show at once.
+"""
+
+from inspect import signature
+from math import inf
+from typing import Any
+
+import torch
+
+from toetssteen.candidates.engines import attention
+from toetssteen.candidates.engines.attention import CannotPackError
+from toetssteen.candidates.engines.budget import Budget
+from toetssteen.candidates.engines.packed import Packed
+from toetssteen.candidates.engines.trees import Strand
+
+Model = Any
+Tensor = Any
+
+# How far packed and plain logits may lie apart, in their own standard deviations: rounding stays
+# well below it, a token that looks at a stranger does not.
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.2}
+# Windows are followed inside packed rows; chunks, states and convolutions are not.
+LAYERS = {"full_attention", "sliding_attention"}
+
+
+@torch.inference_mode()
+def pack(model: Model, budget: Budget, *, rows: int) -> Packed:
+    """Give a model packed rows, if it then says what it says without.
+
+    Args:
+        model: a decoder of transformers, loaded; its attention is replaced.
+        budget: tokens a batch.
+        rows: conversations side by side.
+
+    Raises:
+        CannotPackError: it does not; the model is left as it was. Says why.
+    """
+    _refuse_by_config(model)
+    strands = _strands(model)
+    expected = torch.cat([_plainly(model, strand) for strand in strands] * 3)
+    native = model.config._attn_implementation  # noqa: SLF001 - there is no public reader
+    try:
+        model.set_attn_implementation(attention.NAME)
+        if model.config._attn_implementation != attention.NAME:  # noqa: SLF001
+            raise CannotPackError("its attention cannot be replaced")  # noqa: TRY301
+        packed = Packed(model, budget, rows=rows)
+        apart = _apart(packed.trial(strands[:-1], strands[-1]), expected)
+        why = f"packed rows answer otherwise, by {apart:.1g} of the spread"
+    # Whatever a model does with a row that it does not expect, the answer is the same.
+    except Exception as error:  # noqa: BLE001
+        apart, why = inf, _first_line(error)
+    # Written so that an answer that is no number is refused too.
+    if not apart <= TOLERANCE[model.dtype]:
+        model.set_attn_implementation(native)
+        raise CannotPackError(why)
+    return packed
+
+
+def _refuse_by_config(model: Model) -> None:
+    text = model.config.get_text_config()
+    strange = sorted(set(getattr(text, "layer_types", None) or LAYERS) - LAYERS)
+    if strange:
+        raise CannotPackError(f"it has layers of the kind {', '.join(strange)}")
+    if "position_ids" not in signature(model.get_decoder().forward).parameters:
+        raise CannotPackError("its positions cannot be given")
+
+
+def _strands(model: Model) -> list[Strand]:
+    """Return strands in their own order that begin alike, and last one that does not."""
+    size = model.get_input_embeddings().num_embeddings
+    made = torch.Generator().manual_seed(0)
+    one, two, three = torch.randint(size, (3, 24), generator=made).tolist()
+    alike = sorted([one, one[:9] + two[:20], one[:9] + two[:5] + three[:3]])
+    return [Strand(tuple(tokens), len(tokens) - 1) for tokens in (*alike, three[:17])]
+
+
+def _plainly(model: Model, strand: Strand) -> Tensor:
+    """Return the logits behind a strand's last token, (1, vocabulary), as the model is made."""
+    ids = torch.tensor([strand.tokens], device=model.device)
+    return model(input_ids=ids, use_cache=False).logits[:, -1].float()
+
+
+def _apart(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).abs().max()) / (float(expected.std()) or 1.0)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
