@@ -53,12 +53,17 @@ format: dev  ## format and mend what can be mended
 simulate: dev  ## coverage of every interval, into docs/statistics.md (minutes)
 	$(BIN)/python docs/simulate.py --write
 
-bench: dev  ## time our marking beside the peer's bootstrap (own venv, minutes)
-	mkdir -p .bench
+bench: dev  ## time engine and marking beside the peers (own venv, hours)
+	$(BIN)/python tests/bench/make_items.py
 	$(BIN)/python tests/bench/mark_speed.py .bench/scores.json
 	test -x .bench/venv/bin/python || $(PYTHON) -m venv .bench/venv
-	.bench/venv/bin/python -m pip install --quiet --disable-pip-version-check lm-eval==0.4.13 torch==2.13.0
+	.bench/venv/bin/python -m pip install --quiet --disable-pip-version-check lm-eval==0.4.13 inspect-ai==0.3.285 torch==2.13.0 transformers==5.23.0 accelerate
 	.bench/venv/bin/python tests/bench/peer_bootstrap.py .bench/scores.json
+	$(BIN)/python tests/bench/engine_speed.py --find-batch
+	$(BIN)/python tests/bench/engine_speed.py --peers lm-eval inspect
+	$(BIN)/python tests/bench/fidelity.py
+	$(BIN)/python tests/bench/raw_rate.py
+	$(BIN)/python tests/bench/write_page.py --write
 
 wheel: dev  ## build sdist and wheel, and try the wheel in a clean venv
 	rm -rf dist
