@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import file_digest
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -30,7 +31,14 @@ def mirror() -> Path | None:
 
 
 def digest(file: Path) -> str:
-    """Return the sha256 of a file, read in pieces."""
+    """Return the sha256 of a file, read in pieces; once a process, unless the file changes."""
+    about = file.stat()
+    return _digest(file, about.st_ino, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest(file: Path, *_about: int) -> str:
+    # Gigabytes of weights are asked for twice: when the plan is made, and when they are opened.
     with file.open("rb") as stream:
         return file_digest(stream, "sha256").hexdigest()
 

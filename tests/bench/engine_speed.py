@@ -9,6 +9,7 @@ was interrupted and repeats nothing, unless our code has changed since. Items mu
 """
 
 import argparse
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +151,7 @@ class Comparison:
 def main() -> None:
     """Do what was asked for."""
     chosen = _parser().parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the child is ended with us
     for work in chosen.work:
         items_file(work)
     weights = weights_folder(chosen.weights)

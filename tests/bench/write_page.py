@@ -112,7 +112,7 @@ def tables(measured: Measured, fidelity: Record, raw: Record) -> Iterator[str]:
     """Give every heading and table."""
     yield "### Whole processes"
     yield _table(
-        ["work", "beside", "its batch", "pairs", "theirs, s", "ours, s", "theirs / ours"],
+        ["work", "beside", "batch", "rounds", "theirs, s", "ours, s", "theirs / ours"],
         (_times(measured, work, peer) for work in WORKS for peer in PEERS[work]),
     )
     yield "### What they take"
@@ -158,7 +158,9 @@ def _times(measured: Measured, work: str, peer: str) -> list[str]:
     pairs = measured.pairs(work, peer)
     if not pairs:
         return [TITLES[work], peer, *[NOT_MEASURED] * 5]
-    return [TITLES[work], peer, str(pairs[-1].theirs["batch"]), *_ratio(pairs)]
+    last = pairs[-1]
+    batch = f"{last.theirs['batch']}; ours {last.ours['engine']['batch_size']}"
+    return [TITLES[work], peer, batch, *_ratio(pairs)]
 
 
 def _ratio(pairs: Sequence[Pair]) -> list[str]:
@@ -271,7 +273,7 @@ def _machine(measured: Measured, fidelity: Record, raw: Record) -> Iterator[list
     loads = [record["load_before"] for record in sessions]
     yield ["load before a process", _range(loads, 2) if loads else NOT_MEASURED]
     yield ["load before the bare body", f"{raw['load_before']:.2f}" if raw else NOT_MEASURED]
-    yield ["ours", _pick(engines, ("engine", "batch_size", "tokens_per_batch", "dtype"))]
+    yield ["ours", _pick(engines, ("engine", "tokens_per_batch", "dtype"))]
     yield ["under ours", _pick(engines, ("torch", "transformers", "tokenizers", "threads"))]
     yield ["peers", _pick(versions, ("lm-eval", "inspect-ai", "torch", "transformers", "python"))]
     yield ["our code", _codes({record["source"] for record in sessions})]
