@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -16,7 +16,16 @@ from toetssteen.candidates.scripted import Scripted
 from toetssteen.catalog import Catalog
 from toetssteen.errors import RunError
 from toetssteen.meters import NoMeter
-from toetssteen.records import Answer, Block, Failure, Generation, Request, Response
+from toetssteen.records import (
+    Answer,
+    Block,
+    Failure,
+    Generation,
+    Likelihood,
+    Request,
+    Response,
+    TokenStatistics,
+)
 from toetssteen.run import kept as kept_module
 from toetssteen.run.collect import ITEMS_PER_BLOCK, collect, count_pending, cut
 from toetssteen.run.kept import KeyIndex
@@ -117,6 +126,56 @@ def test_what_failed_is_asked_again_where_it_stood(tmp_path: Path) -> None:
             for answer in store.answers.by_key.values()
             for said in answer.responses
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Overflowing(Scripted):
+    """Says numbers that are none, as a model does whose half floats overflow."""
+
+    def answer(self, requests: Sequence[Request]) -> Sequence[Response]:
+        odd = TokenStatistics(-1.0, float("-inf"), 0.0, 1)
+        return [
+            [
+                Likelihood(float("nan"), 1),
+                Likelihood(-1.0, 1, per_token=(odd,)),
+                Generation("Ja", "stop", 1, logprobs=(float("-inf"),)),
+                Generation("Ja", "stop", 1, logprobs=(-0.5,)),
+            ][number % 4]
+            for number, _ in enumerate(requests)
+        ]
+
+
+def test_a_number_that_is_none_is_a_failure_and_can_be_read_again(tmp_path: Path) -> None:
+    plan = planned(tmp_path, 8)
+    with Store(tmp_path / "run") as store:
+        ask(plan, store, Overflowing())
+    with Store(tmp_path / "run") as store:
+        kept = [answer.responses[0] for answer in store.answers.by_key.values()]
+    assert [said.kind for said in kept] == ["failure", "failure", "failure", "generation"] * 2
+    assert isinstance(kept[0], Failure)
+    assert kept[0].reason == "a log-probability is not a finite number"
+
+
+@dataclass(frozen=True, slots=True)
+class Shrinking(Scripted):
+    """Runs out of memory on the way, and describes itself otherwise from then on."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def answer(self, requests: Sequence[Request]) -> Sequence[Response]:
+        self.asked.append(len(requests))
+        return [Generation("Ja", "stop", 1) for _ in requests]
+
+    def describe(self) -> Mapping[str, str]:
+        return {"adapter": "scripted", "tokens_per_batch": str(1024 // (len(self.asked) + 1))}
+
+
+def test_what_changed_on_the_way_stands_in_the_record(tmp_path: Path) -> None:
+    plan = planned(tmp_path, 8)
+    with Store(tmp_path / "run") as store:
+        ask(plan, store, Shrinking())
+        said = [session.candidate["tokens_per_batch"] for session in store.answers.sessions]
+    assert said == ["1024", "512"]
 
 
 # --- writing while asking ---------------------------------------------------------------------

@@ -10,13 +10,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from time import monotonic
 
 import psutil
 
 from toetssteen.candidates import Candidate
 from toetssteen.meters import Meter
-from toetssteen.records import Answer, Block, Item, Request, Response
+from toetssteen.records import (
+    Answer,
+    Block,
+    Failure,
+    Generation,
+    Item,
+    Likelihood,
+    Request,
+    Response,
+    TokenStatistics,
+)
 from toetssteen.run.plan import LoadedTask, Plan, answer_key
 from toetssteen.run.store import Session, Store
 
@@ -85,19 +96,26 @@ def collect(
     Raises:
         RunError: the store cannot be written any more.
     """
-    store.start(_session(candidate))
-    with _Writer(store) as writer:
-        for task in plan.tasks:
-            if plan.not_measurable(task):
-                continue
-            size, after = len(task.items), 0
-            for block in _blocks(plan, task, store, retry_failed=retry_failed):
-                after = block.after
-                on_progress(task.name, after - len(block.asked), size)
-                writer.write(_ask(block, candidate, meter))
-                on_progress(task.name, after, size)
-            if 0 < after < size:  # the rest was answered before
-                on_progress(task.name, size, size)
+    session = _session(candidate)
+    store.start(session)
+    try:
+        with _Writer(store) as writer:
+            for task in plan.tasks:
+                if plan.not_measurable(task):
+                    continue
+                size, after = len(task.items), 0
+                for block in _blocks(plan, task, store, retry_failed=retry_failed):
+                    after = block.after
+                    on_progress(task.name, after - len(block.asked), size)
+                    writer.write(_ask(block, candidate, meter))
+                    on_progress(task.name, after, size)
+                if 0 < after < size:  # the rest was answered before
+                    on_progress(task.name, size, size)
+    finally:
+        # Memory that ran out on the way has made batches smaller; the record says so.
+        ended = _session(candidate)
+        if ended.candidate != session.candidate:
+            store.start(ended)
 
 
 class _Writer(AbstractContextManager["_Writer"]):
@@ -176,9 +194,27 @@ def _answers(block: _Pending, responses: Sequence[Response]) -> Iterator[Answer]
     start = 0
     for one in block.asked:
         end = start + len(one.requests)
-        given = tuple(responses[start:end])
+        given = tuple(map(_finite, responses[start:end]))
         yield Answer(one.key, block.task, one.item.id, one.requests, given)
         start = end
+
+
+def _finite(response: Response) -> Response:
+    """Return the response, unless it holds a number that is none: overflow, or all ruled out."""
+    match response:
+        case Likelihood():
+            numbers = (response.total, *(n for t in response.per_token for n in _numbers(t)))
+        case Generation():
+            numbers = response.logprobs
+        case Failure():
+            return response
+    if all(map(isfinite, numbers)):
+        return response
+    return Failure("error", "a log-probability is not a finite number")
+
+
+def _numbers(token: TokenStatistics) -> tuple[float, ...]:
+    return token.logprob, token.mean, token.variance
 
 
 def _session(candidate: Candidate) -> Session:
