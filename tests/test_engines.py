@@ -905,6 +905,63 @@ def test_nobody_starts_anew_after_a_shortage_in_the_middle(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["auto", "plain"])
+def test_who_had_finished_before_the_shortage_stays_finished(kind: str) -> None:
+    """The lost batch comes again in halves, and in one of them nobody is left to speak."""
+    lengths = [10, 10, 10, 2, 2, 2, 2]
+    asked = list(zip(prompts(), lengths, strict=True))
+    expected = [greedy("llama", tokens, most) for tokens, most in asked]
+    model = made("llama")
+    engine, _ = opened(model, tokens=400, rows=7, engine=kind)
+    calls = []
+
+    def once(_module: Any, _args: Any, more: Mapping[str, Any]) -> None:
+        calls.append(more["input_ids"].numel())
+        if len(calls) == 6:
+            raise SHORTAGES[0]
+
+    model.get_decoder().register_forward_pre_hook(once, with_kwargs=True)
+    speakers = [speaker(tokens, most) for tokens, most in asked]
+    assert engine.say(speakers) == {}
+    assert [one.said for one in speakers] == expected
+
+
+def test_no_more_conversations_at_once_than_memory_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The texts are the same; only fewer stand side by side."""
+    expected = [greedy("llama", tokens, 6) for tokens in prompts()]
+    monkeypatch.setattr("toetssteen.candidates.engines.budget._free", lambda _model: 1)
+    model = made("llama")
+    engine, _ = opened(model, tokens=400, rows=7)
+    sizes = []
+    model.get_decoder().register_forward_pre_hook(
+        lambda _module, _args, more: sizes.append(more["input_ids"].numel()), with_kwargs=True
+    )
+    speakers = [speaker(tokens, 6) for tokens in prompts()]
+    assert engine.say(speakers) == {}
+    assert [one.said for one in speakers] == expected
+    assert sizes.count(1) >= 7 * 4  # one token a step: nobody stands beside
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "longrope"])
+def test_positions_that_depend_on_the_company_are_not_packed(kind: str) -> None:
+    """A long text beside it would change what a short one says."""
+    model = made("llama")
+    model.config.rope_parameters = {**model.config.rope_parameters, "rope_type": kind}
+    _, why = opened(model)
+    assert f"its positions depend on the longest text ({kind})" in why
+
+
+def test_a_window_that_attention_is_not_told_of_is_not_packed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would only show in texts longer than the trial."""
+    monkeypatch.setattr("toetssteen.candidates.engines.packing._has_windows", lambda _model: True)
+    _, why = opened(made("llama"))
+    assert "its attention does not say how far back it looks" in why
+
+
+@pytest.mark.parametrize("kind", ["auto", "plain"])
 def test_a_prompt_that_does_not_even_fit_alone_is_a_failure(kind: str) -> None:
     """The others are answered, and the engine is not left with one slot for ever."""
     expected = [greedy("llama", tokens, 6) for tokens in prompts()]

@@ -22,7 +22,7 @@ from toetssteen.candidates.engines.budget import Budget, find_budget
 from toetssteen.candidates.engines.packing import pack
 from toetssteen.candidates.engines.plain import Plain
 from toetssteen.candidates.engines.reading import Scored
-from toetssteen.candidates.engines.speaking import Prompt, Speaker
+from toetssteen.candidates.engines.speaking import BENDING, Prompt, Speaker
 from toetssteen.candidates.weights import LocalWeights
 from toetssteen.errors import CandidateError
 from toetssteen.records import (
@@ -38,9 +38,6 @@ from toetssteen.spec import CandidateSpec
 
 # What torch and transformers make; their types cost a minute to check and say little here.
 Model = Any
-
-# Settings by which a maker may bend what the model says; a card that wants them must say so.
-BENDING = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0}
 
 
 class Engine(Protocol):
@@ -137,6 +134,7 @@ class Causal:
             "dtype": self._card.dtype,
             "device": str(self._model.device),
             "engine": self._engine_name,
+            "attention": str(self._model.config._attn_implementation),  # noqa: SLF001
             "tokens_per_batch": str(self._budget.tokens),
             "batch_size": str(self._card.batch_size),
             "compiled": "yes" if self._card.compile else "no",
@@ -184,7 +182,9 @@ class Causal:
         encoded = self._encoder.prompts(list(requests.values()))
         for place, prompt in zip(requests, encoded, strict=True):
             length = len(prompt.tokens) + prompt.max_tokens
-            if length > self._room:
+            if prompt.max_tokens < 1:
+                answers[place] = Failure("error", "max_tokens should be at least 1")
+            elif length > self._room:
                 answers[place] = self._too_long(length)
             else:
                 asked.setdefault(prompt, []).append(place)
@@ -222,7 +222,8 @@ def _engine(
         except CannotPackError as error:
             why = str(error)
     plain = Plain(model, budget, rows=card.batch_size, pad=tokenizer.pad_token_id or 0)
-    return plain, f"plain ({why})"
+    alone = "" if plain.pads else "; rows of one length at a time"
+    return plain, f"plain ({why}{alone})"
 
 
 def _generation(speaker: Speaker) -> Generation:

@@ -84,10 +84,9 @@ class Encoder:
     def _split(self, cut: _Cut, ids: Mapping[Text, Tokens]) -> tuple[Tokens, Tokens]:
         if not cut.whole[0]:
             # Without a context there is no token to read from but the one that starts a text.
-            context = ids[cut.context] if cut.context[0] else (self._start_token(),)
-            return context, ids[cut.apart]
+            return ids[cut.context] or (self._start_token(),), ids[cut.apart]
         whole, length = ids[cut.whole], len(ids[cut.context])
-        return whole[:length], whole[length:]
+        return whole[:length] or (self._start_token(),), whole[length:]
 
     def _encode(self, texts: Iterable[Text]) -> dict[Text, Tokens]:
         """Encode every different text once; a tokenizer takes them faster together."""

@@ -7,7 +7,6 @@ one flat row, without padding, and only here are they told apart.
 
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -20,7 +19,7 @@ NAME = "toetssteen_packed"
 Tensor = Any
 Model = Any
 Device = Any
-# Queries at a time: a long text against itself would otherwise need a mask of its length squared.
+# Queries at a time: what a long text computes against itself would take its length squared.
 QUERIES = 512
 # What some models do inside attention, and this function does not.
 _UNKNOWN = ("softcap", "s_aux", "position_bias", "cache", "head_mask")
@@ -31,7 +30,13 @@ class CannotPackError(Exception):
 
 
 class Layout(Protocol):
-    """How the tokens of the flat row in flight belong together."""
+    """How the tokens of the flat row in flight belong together.
+
+    Args:
+        windows: those that layers asked for so far; see `attend`.
+    """
+
+    windows: set[int | None]
 
     def attend(
         self,
@@ -107,6 +112,7 @@ class Trees:
             keep: note keys and values of all nodes in `kept`.
         """
         self.kept: list[tuple[Tensor, Tensor]] = []
+        self.windows: set[int | None] = set()
         self._keep = keep
         self._header = header
         # A processor calls attention for every tree, and computes no padding. To a graphics card
@@ -124,6 +130,7 @@ class Trees:
         window: int | None,
     ) -> Tensor:
         """See `Layout`."""
+        self.windows.add(window)
         if self._keep:
             if layer != len(self.kept):
                 raise CannotPackError("its layers do not come in order")
@@ -273,25 +280,25 @@ def _masks(ends: Tensor, depths: Tensor, before: int, window: int | None) -> Ite
         yield mask
 
 
-@dataclass(slots=True)
 class Steps:
-    """One new token for each of some conversations, with the keys and values of all before it.
+    """One new token for each of some conversations, with the keys and values of all before it."""
 
-    Args:
-        memory: per layer keys and values, each (slots, key heads, room, width).
-        lengths: (rows,) tokens that each conversation holds already; its new one comes behind.
-    """
+    def __init__(
+        self, memory: Sequence[tuple[Tensor, Tensor]], lengths: Tensor, longest: int
+    ) -> None:
+        """Number the slots and the places in them.
 
-    memory: Sequence[tuple[Tensor, Tensor]]
-    lengths: Tensor
-    longest: int
-    _rows: Tensor = None
-    _stand: Tensor = None
-
-    def __post_init__(self) -> None:
-        """Number the slots and the places in them."""
-        self._rows = torch.arange(len(self.lengths), device=self.lengths.device)
-        self._stand = torch.arange(self.longest + 1, device=self.lengths.device)
+        Args:
+            memory: per layer keys and values, each (slots, key heads, room, width).
+            lengths: (rows,) tokens that each conversation holds; its new one comes behind.
+            longest: the largest of them.
+        """
+        self.windows: set[int | None] = set()
+        self._memory = memory
+        self._lengths = lengths
+        self._until = longest + 1
+        self._rows = torch.arange(len(lengths), device=lengths.device)
+        self._stand = torch.arange(self._until, device=lengths.device)
 
     def attend(
         self,
@@ -304,13 +311,14 @@ class Steps:
         window: int | None,
     ) -> Tensor:
         """See `Layout`."""
-        rows, until = len(self.lengths), self.longest + 1
-        keys, values = self.memory[layer]
-        keys[self._rows, :, self.lengths] = key.transpose(0, 1)
-        values[self._rows, :, self.lengths] = value.transpose(0, 1)
-        mask = self._stand <= self.lengths[:, None]
+        self.windows.add(window)
+        rows, until = len(self._lengths), self._until
+        keys, values = self._memory[layer]
+        keys[self._rows, :, self._lengths] = key.transpose(0, 1)
+        values[self._rows, :, self._lengths] = value.transpose(0, 1)
+        mask = self._stand <= self._lengths[:, None]
         if window is not None:
-            mask &= self.lengths[:, None] - self._stand < window
+            mask &= self._lengths[:, None] - self._stand < window
         heads, _, size = query.shape
         groups = heads // key.shape[0]
         read = scaled_dot_product_attention(

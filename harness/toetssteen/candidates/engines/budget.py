@@ -42,9 +42,17 @@ def find_budget(model: Model, asked: int | None) -> Budget:
     if asked is not None:
         return Budget(asked)
     if model.device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(model.device)
-        return Budget(_fitting(free, _measured(model), GPU_TOKENS))
-    return Budget(_fitting(psutil.virtual_memory().available, _from_widths(model), CPU_TOKENS))
+        return Budget(_fitting(_free(model), _measured(model), GPU_TOKENS))
+    return Budget(_fitting(_free(model), _from_widths(model), CPU_TOKENS))
+
+
+def conversations_that_fit(model: Model, tokens: int) -> int:
+    """Return how many conversations of so many tokens the free memory holds, at least one."""
+    text = model.config.get_text_config()
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    each = 2 * text.num_hidden_layers * heads * width * model.dtype.itemsize
+    return max(1, int(SHARE_OF_FREE * _free(model) / (each * tokens)))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -102,6 +110,14 @@ def release() -> None:
     """Give cached blocks back before trying again with less."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _free(model: Model) -> int:
+    """Return the bytes that are free where the model computes."""
+    if model.device.type == "cuda":
+        free: int = torch.cuda.mem_get_info(model.device)[0]
+        return free
+    return int(psutil.virtual_memory().available)
 
 
 def _fitting(free: float, each: float, most: int) -> int:

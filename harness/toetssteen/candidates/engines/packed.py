@@ -16,6 +16,7 @@ from toetssteen.candidates.engines import attention
 from toetssteen.candidates.engines.attention import KeyValues, Layout, Steps, Trees
 from toetssteen.candidates.engines.budget import (
     Budget,
+    conversations_that_fit,
     each_batch,
     is_out_of_memory,
     no_room,
@@ -51,6 +52,8 @@ class Packed:
         self._budget = budget
         self._rows = rows
         self._headers: OrderedDict[Tokens, KeyValues] = OrderedDict()
+        # How far back layers look, as they told attention; None: as far as there is.
+        self.windows: set[int | None] = set()
 
     # --- likelihood --------------------------------------------------------------------------
 
@@ -125,7 +128,9 @@ class Packed:
         failed: dict[int, Failure] = {}
         rows, tokens = self._rows, self._budget.tokens
         while waiting := [i for i in order if speakers[i].finish is None and i not in failed]:
-            slots = min(self._rows, len(waiting))
+            asked = [speakers[i].prompt for i in waiting]
+            room = max(len(prompt.tokens) + prompt.max_tokens for prompt in asked)
+            slots = min(self._rows, len(waiting), conversations_that_fit(self._model, room))
             try:
                 self._converse(deque(waiting), speakers, Conversations(slots))
                 continue
@@ -258,6 +263,7 @@ class Packed:
             )
         finally:
             attention.layout.reset(token)
+        self.windows |= rows.windows
         return out.last_hidden_state[0]
 
     def _logits(self, states: Tensor) -> Tensor:
@@ -279,9 +285,9 @@ class Packed:
 
     def _tensor(self, numbers: Sequence[int]) -> Tensor:
         made = torch.tensor(numbers, dtype=torch.long)
-        if self._model.device.type != "cuda":
-            return made
-        return made.pin_memory().to(self._model.device, non_blocking=True)
+        if self._model.device.type == "cuda":
+            made = made.pin_memory()
+        return made.to(self._model.device, non_blocking=True)
 
 
 def _logit_scale(model: Model) -> float:

@@ -24,6 +24,8 @@ Tensor = Any
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.2}
 # Windows are followed inside packed rows; chunks, states and convolutions are not.
 LAYERS = {"full_attention", "sliding_attention"}
+# Ways to turn positions in that look at the longest text of a batch: the others would change.
+GROWING = {"dynamic", "longrope"}
 
 
 @torch.inference_mode()
@@ -38,17 +40,19 @@ def pack(model: Model, budget: Budget, *, rows: int) -> Packed:
     Raises:
         CannotPackError: it does not; the model is left as it was. Says why.
     """
-    _refuse_by_config(model)
-    strands = _strands(model)
-    expected = torch.cat([_plainly(model, strand) for strand in strands] * 3)
     native = model.config._attn_implementation  # noqa: SLF001 - there is no public reader
     try:
+        _refuse_by_config(model)
+        strands = _strands(model)
+        expected = torch.cat([_plainly(model, strand) for strand in strands] * 3)
         model.set_attn_implementation(attention.NAME)
         if model.config._attn_implementation != attention.NAME:  # noqa: SLF001
             raise CannotPackError("its attention cannot be replaced")  # noqa: TRY301
         packed = Packed(model, budget, rows=rows)
         apart = _apart(packed.trial(strands[:-1], strands[-1]), expected)
         why = f"packed rows answer otherwise, by {apart:.1g} of the spread"
+        if _has_windows(model) and packed.windows == {None}:
+            raise CannotPackError("its attention does not say how far back it looks")  # noqa: TRY301
     # Whatever a model does with a row that it does not expect, the answer is the same.
     except Exception as error:  # noqa: BLE001
         apart, why = inf, _first_line(error)
@@ -64,8 +68,26 @@ def _refuse_by_config(model: Model) -> None:
     strange = sorted(set(getattr(text, "layer_types", None) or LAYERS) - LAYERS)
     if strange:
         raise CannotPackError(f"it has layers of the kind {', '.join(strange)}")
+    if turning := _rope_types(text) & GROWING:
+        raise CannotPackError(f"its positions depend on the longest text ({turning.pop()})")
     if "position_ids" not in signature(model.get_decoder().forward).parameters:
         raise CannotPackError("its positions cannot be given")
+
+
+def _rope_types(text: Model) -> set[str]:
+    """Return how positions are turned in; some models say it for every kind of layer."""
+    said = getattr(text, "rope_parameters", None) or {}
+    each = [said, *(value for value in said.values() if isinstance(value, dict))]
+    return {str(one["rope_type"]) for one in each if "rope_type" in one}
+
+
+def _has_windows(model: Model) -> bool:
+    text = model.config.get_text_config()
+    kinds = getattr(text, "layer_types", None)
+    if kinds is not None:
+        return "sliding_attention" in kinds
+    used = getattr(text, "use_sliding_window", None) is not False
+    return used and getattr(text, "sliding_window", None) is not None
 
 
 def _strands(model: Model) -> list[Strand]:

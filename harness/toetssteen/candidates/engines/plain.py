@@ -21,7 +21,7 @@ from transformers.cache_utils import DynamicLayer
 
 from toetssteen.candidates.engines.budget import Budget, each_batch, no_room
 from toetssteen.candidates.engines.reading import Read, Scored, likelihood, read_tokens
-from toetssteen.candidates.engines.speaking import Speaker, choose
+from toetssteen.candidates.engines.speaking import BENDING, Speaker, choose
 from toetssteen.candidates.engines.trees import Tokens
 from toetssteen.records import Failure, Likelihood
 
@@ -30,7 +30,14 @@ Tensor = Any
 Model = Any
 Row = TypeVar("Row")
 
-PADDING_TOLERANCE = 1e-2  # of the spread of the logits; a state that ran through padding is wide
+# In standard deviations of the logits: rounding stays below, a state that ran through padding does
+# not.
+PADDING_TOLERANCE = {
+    torch.float64: 1e-3,
+    torch.float32: 1e-2,
+    torch.float16: 0.1,
+    torch.bfloat16: 0.3,
+}
 
 
 class Plain:
@@ -99,7 +106,8 @@ class Plain:
         out = self._forward(contexts, keep=1, cache=True)
         flat = [(row, tokens) for row, group in enumerate(groups) for tokens in group]
         tails = [tokens.continuation[:-1] for _, tokens in flat]
-        rows = torch.tensor([row for row, _ in flat], device=self._model.device)
+        # On no device: layers may lie on several, and an index may come from outside.
+        rows = torch.tensor([row for row, _ in flat])
         logits = out.logits[:, -1][rows].unsqueeze(1)
         if any(tails):
             cache = getattr(out, "past_key_values", None)
@@ -146,18 +154,18 @@ class Plain:
     def _converse(self, speakers: Sequence[Speaker]) -> None:
         # Who ran out of memory before goes on from what was said.
         unfinished = [s for s in speakers if s.finish is None]
+        if not unfinished:
+            return
         ids, mask = self._pad_left([s.tokens for s in unfinished])
         self._model.generate(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=max(s.prompt.max_tokens - len(s.said) for s in unfinished),
             do_sample=False,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
-            encoder_no_repeat_ngram_size=0,
             pad_token_id=self._pad,
             logits_processor=LogitsProcessorList([_Choosing(unfinished, self._pad)]),
             stopping_criteria=StoppingCriteriaList([_Finished(unfinished)]),
+            **BENDING,
         )
 
     # --- the model ---------------------------------------------------------------------------
@@ -187,7 +195,7 @@ class Plain:
         alone = self._forward([short], keep=1).logits[0, -1].float()
         beside = self._forward([long, short], keep=1).logits[1, -1].float()
         apart = float((alone - beside).abs().max())
-        return apart <= PADDING_TOLERANCE * (float(alone.std()) or 1.0)
+        return apart <= PADDING_TOLERANCE[self._model.dtype] * (float(alone.std()) or 1.0)
 
     # --- batches -----------------------------------------------------------------------------
 

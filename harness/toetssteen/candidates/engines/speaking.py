@@ -15,6 +15,21 @@ Tensor = Any
 Decode = Callable[[Sequence[int]], str]
 
 
+# Settings by which a model's own files bend what it says, and what leaves it unbent.
+BENDING: dict[str, Any] = {
+    "num_beams": 1,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0,
+    "min_new_tokens": None,
+    "min_length": 0,
+    "bad_words_ids": None,
+    "sequence_bias": None,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A generation request as token ids."""
@@ -63,7 +78,7 @@ class Speaker:
             if found:
                 self._stop("stop", text[: min(found)])
                 return
-        if len(self.said) == self.prompt.max_tokens:
+        if len(self.said) >= self.prompt.max_tokens:
             self._stop("length")
 
     def _stop(self, finish: Finish, text: str | None = None) -> None:
