@@ -426,6 +426,15 @@ def test_a_run_cut_short_is_said_so(record: Record) -> None:
     assert "ten hoogste 5 vragen" in text
 
 
+def test_half_precision_is_said_and_full_precision_is_not(record: Record) -> None:
+    """A candidate computed in another precision is read with that in mind."""
+    said = "halve precisie"
+    assert said not in Page(to_html(record, language="nl")).text
+    halved = {**record, "candidate": {**record["candidate"], "dtype": "bfloat16"}}
+    assert f"{said} (bfloat16)" in Page(to_html(halved, language="nl")).text
+    assert "half precision (bfloat16)" in Page(to_html(halved, language="en")).text
+
+
 def test_a_run_without_a_profile_decides_nothing(record: Record) -> None:
     text = Page(to_html({**record, "profile": None}, language="nl")).text
     assert "Dit rapport beslist daarom niets." in text

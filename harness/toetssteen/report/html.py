@@ -126,6 +126,8 @@ def _notices(record: Record, started: date | None, words: Words) -> Iterator[str
     yield from _profile_notices(record["profile"], started, words)
     if record["limit"] is not None:
         yield words.say("notice_limit", items=words.count("items", record["limit"]))
+    if (dtype := record["candidate"]["dtype"]) != "float32":
+        yield words.say("notice_half_precision", dtype=dtype)
     missed = {
         (control["task"], control["control"])
         for task in record["tasks"]
