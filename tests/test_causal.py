@@ -10,7 +10,15 @@ import pytest
 from toetssteen.candidates import Candidate
 from toetssteen.candidates.adapters import CausalAdapter
 from toetssteen.errors import CandidateError, ContentError
-from toetssteen.records import Failure, Generate, Generation, Likelihood, Loglikelihood, Message
+from toetssteen.records import (
+    Failure,
+    Generate,
+    Generation,
+    Likelihood,
+    Loglikelihood,
+    Message,
+    Sampling,
+)
 from toetssteen.spec import CandidateSpec, parse
 
 torch = pytest.importorskip("torch")
@@ -148,6 +156,21 @@ def test_an_answer_is_cut_at_a_stop_string(candidate: Candidate) -> None:
     assert isinstance(cut, Generation)
     assert cut.finish == "stop"
     assert cut.text == free.text[: free.text.index(middle)]
+
+
+@pytest.mark.parametrize("engine", ["auto", "plain"])
+def test_a_model_that_overflows_gives_no_text(tiny_model: Path, engine: str) -> None:
+    """The likeliest of numbers that are none is a token too; no answer is made of it."""
+    broken = opened(tiny_model, engine=engine)
+    broken._model.get_output_embeddings().weight.data.fill_(float("nan"))  # type: ignore[attr-defined]
+    drawn = Sampling(seed=1)
+    asked = [
+        Generate((Message("user", "Ja?"),), 4),
+        Generate((Message("user", "Nee?"),), 4, sampling=drawn, logprobs=True),
+    ]
+    for answer in broken.answer(asked):
+        assert isinstance(answer, Failure)
+        assert answer.reason == "the model gives no finite number for the next token"
 
 
 def test_mixed_requests_come_back_in_order(candidate: Candidate) -> None:

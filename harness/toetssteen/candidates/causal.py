@@ -226,7 +226,9 @@ def _engine(
     return plain, f"plain ({why}{alone})"
 
 
-def _generation(speaker: Speaker) -> Generation:
+def _generation(speaker: Speaker) -> Generation | Failure:
+    if speaker.fault:
+        return Failure("error", speaker.fault)
     if speaker.finish is None:
         raise RuntimeError("an engine returned before everybody had finished")
     return Generation(

@@ -58,6 +58,7 @@ class Speaker:
     logprobs: list[float] = field(default_factory=list)
     text: str = ""
     finish: Finish | None = None
+    fault: str = ""  # why there is no answer, though the speaker is done
 
     @property
     def tokens(self) -> Tokens:
@@ -65,7 +66,9 @@ class Speaker:
         return (*self.prompt.tokens, *self.said)
 
     def take(self, token: int, logprob: float | None = None) -> None:
-        """Say one token more, unless it ends the answer."""
+        """Say one token more, unless it ends the answer or there is none."""
+        if self.fault:
+            return
         if token in self.ends:
             self._stop("stop")
             return
@@ -80,6 +83,11 @@ class Speaker:
                 return
         if len(self.said) >= self.prompt.max_tokens:
             self._stop("length")
+
+    def fail(self, why: str) -> None:
+        """Give up: nothing that was said is an answer."""
+        self.fault = why
+        self._stop("stop", "")
 
     def _stop(self, finish: Finish, text: str | None = None) -> None:
         self.finish = finish
@@ -96,13 +104,19 @@ class Speaker:
 def choose(logits: Tensor, speakers: Sequence[Speaker]) -> list[tuple[int, float | None]]:
     """Choose every speaker's next token, and say how likely it was where that is asked.
 
+    A speaker for whom the model gives no finite number fails.
+
     Args:
         logits: (speakers, vocabulary).
         speakers: in the order of the rows.
     """
-    tokens = logits.argmax(-1).tolist()
-    for row, speaker in enumerate(speakers):
-        if speaker.prompt.sampling is not None:
+    best, likeliest = logits.max(-1)
+    tokens = likeliest.tolist()
+    for row, (speaker, known) in enumerate(zip(speakers, best.isfinite().tolist(), strict=True)):
+        if not known:
+            # The likeliest of numbers that are none would still be a token, and make a text.
+            speaker.fail("the model gives no finite number for the next token")
+        elif speaker.prompt.sampling is not None:
             tokens[row] = _draw(logits[row], speaker, speaker.prompt.sampling)
     logprobs: list[float | None] = [None] * len(tokens)
     for row, speaker in enumerate(speakers):
