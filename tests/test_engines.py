@@ -139,7 +139,7 @@ class Loop:
 
 def opened(model: Any, tokens: int = 200, rows: int = 4, engine: str = "auto") -> tuple[Any, str]:
     """Open an engine as a candidate does; with its name."""
-    card: Any = SimpleNamespace(engine=engine, batch_size=rows)
+    card: Any = SimpleNamespace(engine=engine, batch_size=rows, compile=False)
     tokenizer = SimpleNamespace(pad_token_id=END)
     return causal._engine(model, tokenizer, card, Budget(tokens))
 

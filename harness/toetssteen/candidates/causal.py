@@ -19,6 +19,7 @@ from toetssteen.candidates import gguf
 from toetssteen.candidates.encoding import Encoder
 from toetssteen.candidates.engines.attention import CannotPackError
 from toetssteen.candidates.engines.budget import Budget, find_budget
+from toetssteen.candidates.engines.matrices import is_laid_out
 from toetssteen.candidates.engines.packing import pack
 from toetssteen.candidates.engines.plain import Plain
 from toetssteen.candidates.engines.reading import Scored
@@ -114,6 +115,8 @@ class Causal:
         known = getattr(model.config, "max_position_embeddings", None)
         # A card may ask for less than the model can; more would be made up.
         self._room: int = min(filter(None, (card.context_length, known)), default=2048)
+        # Before matrices are laid out otherwise: then they are no parameters any more.
+        self._parameters = sum(p.numel() for p in model.parameters())
         self._budget = find_budget(model, card.tokens_per_batch)
         self._engine, self._engine_name = _engine(model, tokenizer, card, self._budget)
 
@@ -130,11 +133,12 @@ class Causal:
             "adapter": "causal",
             "weights_sha256": self._digest,
             "architecture": type(self._model).__name__,
-            "parameters": str(sum(p.numel() for p in self._model.parameters())),
+            "parameters": str(self._parameters),
             "dtype": self._card.dtype,
             "device": str(self._model.device),
             "engine": self._engine_name,
             "attention": str(self._model.config._attn_implementation),  # noqa: SLF001
+            "matrices": "laid out for onednn" if is_laid_out(self._model) else "as loaded",
             "tokens_per_batch": str(self._budget.tokens),
             "batch_size": str(self._card.batch_size),
             "compiled": "yes" if self._card.compile else "no",
@@ -218,9 +222,11 @@ def _engine(
     why = "as the card says"
     if card.engine == "auto":
         try:
-            return pack(model, budget, rows=card.batch_size), "packed"
+            packed = pack(model, budget, rows=card.batch_size, compiled=card.compile)
         except CannotPackError as error:
             why = str(error)
+        else:
+            return packed, "packed"
     plain = Plain(model, budget, rows=card.batch_size, pad=tokenizer.pad_token_id or 0)
     alone = "" if plain.pads else "; rows of one length at a time"
     return plain, f"plain ({why}{alone})"

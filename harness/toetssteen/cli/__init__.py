@@ -1,5 +1,7 @@
 """The command `toets`. Commands are imported when called, so that help answers at once."""
 
+import atexit
+import gc
 from collections.abc import Mapping
 from importlib import import_module
 from typing import ClassVar
@@ -8,6 +10,8 @@ import click
 
 from toetssteen import __version__
 from toetssteen.errors import ToetsError
+
+OBJECTS = 100_000  # new ones between two looks for cycles; Python's own 700 suit small programs
 
 
 class OneLine(click.ClickException):
@@ -37,6 +41,14 @@ class Commands(click.Group):
         "sync": ("toetssteen.cli.sync", "Send a run that is kept here to MLflow."),
         "new": ("toetssteen.cli.new", "Write the skeleton of a task."),
     }
+
+    def __call__(self, *args: object, **more: object) -> object:
+        """Answer the command line in a process of our own, which comes and goes quickly."""
+        # Loading torch and transformers makes a million objects that all stay. To look through
+        # them for cycles time and again, and once more at the end, takes two seconds.
+        gc.set_threshold(OBJECTS)
+        atexit.register(gc.freeze)
+        return super().__call__(*args, **more)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the order in which they are used."""

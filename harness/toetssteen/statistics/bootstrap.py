@@ -11,7 +11,7 @@ from math import fsum, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtrit
 
 from toetssteen.statistics import Interval
 from toetssteen.statistics.studentised import Studentised
@@ -126,8 +126,8 @@ def bca(
     drawn = _resampled(totals, statistic, rng=rng, resamples=resamples)
     below = (np.sum(drawn < value) + np.sum(drawn == value) / 2) / len(drawn)
     # A share of 0 or 1 would shift without end; half a resample is the least that can be seen.
-    bias = float(norm.ppf(np.clip(below, 0.5 / len(drawn), 1 - 0.5 / len(drawn))))
-    reach = sqrt(k / (k - 1)) * float(t.ppf(0.5 + level / 2, k - 1))
+    bias = float(ndtri(np.clip(below, 0.5 / len(drawn), 1 - 0.5 / len(drawn))))
+    reach = sqrt(k / (k - 1)) * float(stdtrit(k - 1, 0.5 + level / 2))
     shares = [_bca_share(bias + side * reach, bias, _acceleration(without)) for side in (-1, 1)]
     method = f"cluster bootstrap-bca ({k} clusters, {len(drawn)} resamples)"
     return _between(value, drawn, shares, method)
@@ -246,7 +246,7 @@ def _acceleration(without: Array) -> float:
 
 
 def _bca_share(shifted: float, bias: float, acceleration: float) -> float:
-    return float(norm.cdf(bias + shifted / (1 - acceleration * shifted)))
+    return float(ndtr(bias + shifted / (1 - acceleration * shifted)))
 
 
 def _resampled(

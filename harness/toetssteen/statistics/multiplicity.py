@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from scipy.stats import false_discovery_control
-
 PValues = Sequence[float | None]
 
 
@@ -43,7 +41,12 @@ def _step_down(tested: list[float]) -> list[float]:
 
 
 def _step_up(tested: list[float]) -> list[float]:
-    return [float(p) for p in false_discovery_control(tested)]
+    order = sorted(range(len(tested)), key=tested.__getitem__, reverse=True)
+    adjusted, lowest = [0.0] * len(tested), 1.0
+    for above, index in enumerate(order):
+        lowest = min(lowest, len(tested) / (len(tested) - above) * tested[index])
+        adjusted[index] = lowest
+    return adjusted
 
 
 def _where_tested(

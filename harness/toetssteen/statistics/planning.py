@@ -10,7 +10,7 @@ from math import ceil, expm1, inf, log1p, sqrt
 from typing import Protocol
 
 from scipy.optimize import brentq
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from toetssteen.statistics.studentised import Studentised
 
@@ -343,8 +343,10 @@ def attack_size(tpr: float, *, alpha: float, demands: Demands | None = None) -> 
 
 
 def _reach(question: Question, effect: float, demands: Demands, df: float) -> float:
-    quantile: Callable[[float], float] = norm.ppf if df == inf else lambda q: t.ppf(q, df)
-    level, power = float(quantile(demands.level)), float(quantile(demands.power))
+    def quantile(share: float) -> float:
+        return float(ndtri(share) if df == inf else stdtrit(df, share))
+
+    level, power = quantile(demands.level), quantile(demands.power)
     return level * question.null_sd(effect) + power * question.sd(effect)
 
 

@@ -3,11 +3,9 @@
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from math import fsum
-from typing import Literal
+from math import fsum, sqrt
 
-from scipy.special import stdtrit
-from scipy.stats import beta, binomtest
+from scipy.special import betaincinv, ndtri, stdtrit
 
 from toetssteen.statistics import Interval
 
@@ -21,7 +19,14 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     Raises:
         ValueError: n is 0, or successes are not between 0 and n.
     """
-    return _interval(successes, n, level=level, method="wilson")
+    rate = _rate(successes, n)
+    z = float(ndtri(0.5 + level / 2))
+    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    # At 0 and at n the formula gives 0 and 1 but for rounding.
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == n else centre + half
+    return Interval(rate, low, high, "wilson")
 
 
 def clopper_pearson(successes: int, n: int, *, level: float = 0.95) -> Interval:
@@ -32,7 +37,9 @@ def clopper_pearson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     Raises:
         ValueError: n is 0, or successes are not between 0 and n.
     """
-    return _interval(successes, n, level=level, method="exact")
+    rate = _rate(successes, n)
+    tail = (1 - level) / 2
+    return Interval(rate, _low(rate, n, tail), _high(rate, n, tail), "clopper-pearson")
 
 
 def upper_bound(successes: int, n: int, *, level: float = 0.95) -> float:
@@ -44,7 +51,7 @@ def upper_bound(successes: int, n: int, *, level: float = 0.95) -> float:
     Raises:
         ValueError: n is 0, or successes are not between 0 and n.
     """
-    return _bound(successes, n, level=level, side="less")
+    return _high(_rate(successes, n), n, 1 - level)
 
 
 def lower_bound(successes: int, n: int, *, level: float = 0.95) -> float:
@@ -53,7 +60,7 @@ def lower_bound(successes: int, n: int, *, level: float = 0.95) -> float:
     Raises:
         ValueError: n is 0, or successes are not between 0 and n.
     """
-    return _bound(successes, n, level=level, side="greater")
+    return _low(_rate(successes, n), n, 1 - level)
 
 
 def cluster_rate(
@@ -81,12 +88,8 @@ def cluster_rate(
     """
     trials = _effective(values, clusters, level=level)
     rate, n, tail = trials.rate, trials.n, (1 - level) / 2
-    # Its beta quantiles: scipy's interval is for whole numbers of trials only.
-    low = float(beta.ppf(tail, rate * n, n - rate * n + 1)) if rate > 0 else 0.0
-    high = float(beta.ppf(1 - tail, rate * n + 1, n - rate * n)) if rate < 1 else 1.0
-    return Interval(
-        rate, low, high, f"korn-graubard ({trials.clusters} clusters worth {n:.1f} trials)"
-    )
+    method = f"korn-graubard ({trials.clusters} clusters worth {n:.1f} trials)"
+    return Interval(rate, _low(rate, n, tail), _high(rate, n, tail), method)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +122,19 @@ def _effective(values: Sequence[float], clusters: Sequence[Hashable], *, level: 
     return _Trials(rate, min(believed, k * 4.0 ** min(showing, 32)), k)
 
 
-def _interval(successes: int, n: int, *, level: float, method: str) -> Interval:
+def _rate(successes: int, n: int) -> float:
     if n == 0:
         raise ValueError("a proportion of no trials is not defined")
-    bounds = binomtest(successes, n).proportion_ci(
-        confidence_level=level, method="wilson" if method == "wilson" else "exact"
-    )
-    named = "wilson" if method == "wilson" else "clopper-pearson"
-    return Interval(successes / n, float(bounds.low), float(bounds.high), named)
+    if not 0 <= successes <= n:
+        raise ValueError(f"{successes} of {n} is no proportion")
+    return successes / n
 
 
-def _bound(successes: int, n: int, *, level: float, side: Literal["less", "greater"]) -> float:
-    if n == 0:
-        raise ValueError("a proportion of no trials is not defined")
-    bounds = binomtest(successes, n, alternative=side).proportion_ci(confidence_level=level)
-    return float(bounds.high if side == "less" else bounds.low)
+def _low(rate: float, n: float, tail: float) -> float:
+    """Return the rate that so many successes or more would exceed with chance `tail`."""
+    return float(betaincinv(rate * n, n - rate * n + 1, tail)) if rate > 0 else 0.0
+
+
+def _high(rate: float, n: float, tail: float) -> float:
+    """Return the rate that so few successes or less would fall under with chance `tail`."""
+    return float(betaincinv(rate * n + 1, n - rate * n, 1 - tail)) if rate < 1 else 1.0

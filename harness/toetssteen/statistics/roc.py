@@ -10,7 +10,8 @@ from math import exp, floor, fsum, isfinite, log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
+from scipy.special import ndtr, ndtri
+from scipy.stats import rankdata
 
 from toetssteen.statistics import Interval
 from toetssteen.statistics.proportions import clopper_pearson
@@ -43,7 +44,7 @@ class Area:
             return Interval(self.value, exact.low, exact.high, method)
         logit = log(self.value / (1 - self.value))
         error = self.standard_error / (self.value * (1 - self.value))
-        half = float(norm.ppf(0.5 + level / 2)) * error
+        half = float(ndtri(0.5 + level / 2)) * error
         return Interval(self.value, _expit(logit - half), _expit(logit + half), "delong (logit)")
 
     def p_value(self) -> float:
@@ -55,7 +56,7 @@ class Area:
             return min(1.0, 2 * 0.5 ** min(self.members, self.non_members))
         logit = log(self.value / (1 - self.value))
         error = self.standard_error / (self.value * (1 - self.value))
-        return float(2 * norm.sf(abs(logit) / error))
+        return float(2 * ndtr(-abs(logit) / error))
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,13 @@ class _Apart:
     ) -> Tensor:
         """Return what every token reads, (tokens, heads, width)."""
         if window not in self._masks:
-            self._masks[window] = [list(self._mask(tree, window)) for tree in self._trees]
+            self._masks[window] = [
+                [
+                    None if mask is None else _added(mask, query)
+                    for mask in self._mask(tree, window)
+                ]
+                for tree in self._trees
+            ]
         read = query.new_empty((*query.shape[:2], value.shape[-1]))
         start = 0
         for tree, masks in zip(self._trees, self._masks[window], strict=True):
@@ -228,7 +234,10 @@ class _Padded:
     ) -> Tensor:
         """Return what every token reads, (tokens, heads, width)."""
         if window not in self._masks:
-            self._masks[window] = list(_masks(self._ends, self._depths, self._before, window))
+            self._masks[window] = [
+                _added(mask, query)
+                for mask in _masks(self._ends, self._depths, self._before, window)
+            ]
         rows, width = self._ends.shape
         queries = self._side_by_side(query)
         keys, values = self._side_by_side(key), self._side_by_side(value)
@@ -240,7 +249,7 @@ class _Padded:
                 queries[:, :, at : at + QUERIES],
                 keys,
                 values,
-                attn_mask=mask.unsqueeze(1),
+                attn_mask=mask,
                 scale=scale,
                 enable_gqa=True,
             )
@@ -280,6 +289,17 @@ def _masks(ends: Tensor, depths: Tensor, before: int, window: int | None) -> Ite
         yield mask
 
 
+def _added(mask: Tensor, like: Tensor) -> Tensor:
+    """Return who looks at whom, (rows, queries, keys), as what is added to the products.
+
+    Of this form, (rows, 1, queries, keys), torch's fast attention takes a mask; of a mask of
+    booleans with fewer axes it computes every step apart, in twice the time.
+    """
+    return torch.zeros(mask.shape, dtype=like.dtype, device=mask.device).masked_fill_(
+        ~mask, float("-inf")
+    )[:, None]
+
+
 class Steps:
     """One new token for each of some conversations, with the keys and values of all before it."""
 
@@ -298,7 +318,7 @@ class Steps:
         self._lengths = lengths
         self._until = longest + 1
         self._rows = torch.arange(len(lengths), device=lengths.device)
-        self._stand = torch.arange(self._until, device=lengths.device)
+        self._masks: dict[int | None, Tensor] = {}
 
     def attend(
         self,
@@ -316,16 +336,23 @@ class Steps:
         keys, values = self._memory[layer]
         keys[self._rows, :, self._lengths] = key.transpose(0, 1)
         values[self._rows, :, self._lengths] = value.transpose(0, 1)
-        mask = self._stand <= self._lengths[:, None]
-        if window is not None:
-            mask &= self._lengths[:, None] - self._stand < window
+        if window not in self._masks:
+            self._masks[window] = _added(self._mask(window), query)
         heads, _, size = query.shape
         groups = heads // key.shape[0]
         read = scaled_dot_product_attention(
             query.transpose(0, 1).reshape(rows, -1, groups, size),
             keys[:rows, :, :until],
             values[:rows, :, :until],
-            attn_mask=mask[:, None, None, :].expand(-1, -1, groups, -1),
+            attn_mask=self._masks[window].expand(-1, -1, groups, -1),
             scale=scale,
         )
         return read.reshape(rows, heads, -1)
+
+    def _mask(self, window: int | None) -> Tensor:
+        """Return what each conversation looks at, (rows, 1, places)."""
+        stand = torch.arange(self._until, device=self._lengths.device)
+        mask = stand <= self._lengths[:, None]
+        if window is not None:
+            mask &= self._lengths[:, None] - stand < window
+        return mask[:, None]

@@ -211,21 +211,21 @@ class Packed:
     # --- the trial ---------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def trial(self, branching: Sequence[Strand], alone: Strand) -> Tensor:
+    def trial(self, branching: Sequence[Strand], alone: Strand, *, header: int) -> Tensor:
         """Return the logits behind strands in every way in which this engine computes them.
 
         Args:
             branching: strands in their order, that begin alike.
-            alone: one that has nothing in common with them.
+            alone: one more.
+            header: with how many tokens all of them begin.
 
         Returns:
             (3 * strands, vocabulary): behind branching and alone, first as trees side by side,
             then behind a header, then with the last token of each said side by side.
         """
         states = [
-            self._ends([tree_of(branching), tree_of([alone])]),
-            self._ends([tree_of(branching, header=4)]),
-            self._ends([tree_of([alone], header=4)]),
+            self._ends([tree_of(branching, ahead), tree_of([alone], ahead)])
+            for ahead in (0, header)
         ]
         said = [*branching, alone]
         before = [tree_of([Strand(s.tokens[:-1], 0)]) for s in said]

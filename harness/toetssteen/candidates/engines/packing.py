@@ -4,6 +4,7 @@ The trial compares the packed logits with the model's own, before anything is as
 states, learned windows or positions that are counted elsewhere show at once.
 """
 
+from collections.abc import Sequence
 from inspect import signature
 from math import inf
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from toetssteen.candidates.engines import attention
 from toetssteen.candidates.engines.attention import CannotPackError
 from toetssteen.candidates.engines.budget import Budget
+from toetssteen.candidates.engines.matrices import lay_out, undo
 from toetssteen.candidates.engines.packed import Packed
 from toetssteen.candidates.engines.trees import Strand
 
@@ -26,16 +28,19 @@ TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 0.05, torc
 LAYERS = {"full_attention", "sliding_attention"}
 # Ways to turn positions in that look at the longest text of a batch: the others would change.
 GROWING = {"dynamic", "longrope"}
+LENGTH = 12  # of the strands that are tried
+HEADER = 4  # of their tokens, which all begin with, once stand apart
 
 
 @torch.inference_mode()
-def pack(model: Model, budget: Budget, *, rows: int) -> Packed:
+def pack(model: Model, budget: Budget, *, rows: int, compiled: bool = False) -> Packed:
     """Give a model packed rows, if it then says what it says without.
 
     Args:
         model: a decoder of transformers, loaded; its attention is replaced.
         budget: tokens a batch.
         rows: conversations side by side.
+        compiled: torch compiles it, and lays out matrices as it likes.
 
     Raises:
         CannotPackError: it does not; the model is left as it was. Says why.
@@ -44,12 +49,14 @@ def pack(model: Model, budget: Budget, *, rows: int) -> Packed:
     try:
         _refuse_by_config(model)
         strands = _strands(model)
-        expected = torch.cat([_plainly(model, strand) for strand in strands] * 3)
+        expected = torch.cat([_plainly(model, strands)] * 3)
+        if not compiled:
+            lay_out(model)
         model.set_attn_implementation(attention.NAME)
         if model.config._attn_implementation != attention.NAME:  # noqa: SLF001
             raise CannotPackError("its attention cannot be replaced")  # noqa: TRY301
         packed = Packed(model, budget, rows=rows)
-        apart = _apart(packed.trial(strands[:-1], strands[-1]), expected)
+        apart = _apart(packed.trial(strands[:-1], strands[-1], header=HEADER), expected)
         why = f"packed rows answer otherwise, by {apart:.1g} of the spread"
         if _has_windows(model) and packed.windows == {None}:
             raise CannotPackError("its attention does not say how far back it looks")  # noqa: TRY301
@@ -58,6 +65,7 @@ def pack(model: Model, budget: Budget, *, rows: int) -> Packed:
         apart, why = inf, _first_line(error)
     # Written so that an answer that is no number is refused too.
     if not apart <= TOLERANCE[model.dtype]:
+        undo(model)
         model.set_attn_implementation(native)
         raise CannotPackError(why)
     return packed
@@ -91,17 +99,21 @@ def _has_windows(model: Model) -> bool:
 
 
 def _strands(model: Model) -> list[Strand]:
-    """Return strands in their own order that begin alike, and last one that does not."""
+    """Return strands in their own order that begin alike, and last one that soon goes its own way.
+
+    All are equally long, so that the model computes them as one batch, without padding.
+    """
     size = model.get_input_embeddings().num_embeddings
     made = torch.Generator().manual_seed(0)
-    one, two, three = torch.randint(size, (3, 24), generator=made).tolist()
-    alike = sorted([one, one[:9] + two[:20], one[:9] + two[:5] + three[:3]])
-    return [Strand(tuple(tokens), len(tokens) - 1) for tokens in (*alike, three[:17])]
+    one, two, three = torch.randint(size, (3, LENGTH), generator=made).tolist()
+    alike = sorted([one, one[:6] + two[:6], one[:6] + two[:3] + three[:3]])
+    apart = one[:HEADER] + three[HEADER:]
+    return [Strand(tuple(tokens), len(tokens) - 1) for tokens in (*alike, apart)]
 
 
-def _plainly(model: Model, strand: Strand) -> Tensor:
-    """Return the logits behind a strand's last token, (1, vocabulary), as the model is made."""
-    ids = torch.tensor([strand.tokens], device=model.device)
+def _plainly(model: Model, strands: Sequence[Strand]) -> Tensor:
+    """Return the logits behind every strand, (strands, vocabulary), as the model is made."""
+    ids = torch.tensor([strand.tokens for strand in strands], device=model.device)
     return model(input_ids=ids, use_cache=False).logits[:, -1].float()
 
 

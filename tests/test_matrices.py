@@ -1,0 +1,111 @@
+"""Matrices laid out for oneDNN: the same products, the same weights back, the memory let go."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from toetssteen.candidates.engines import matrices
+from toetssteen.candidates.engines.matrices import LaidOut, is_laid_out, lay_out, undo
+
+
+class Tiny(nn.Module):
+    """As much of a model as laying out asks about."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, *, dtype: torch.dtype = torch.float32, bias: bool = False) -> None:
+        super().__init__()
+        self.words = nn.Embedding(50, 16, dtype=dtype)
+        self.inner = nn.Sequential(nn.Linear(16, 24, bias=bias, dtype=dtype), nn.SiLU())
+        self.head = nn.Linear(16, 50, bias=False, dtype=dtype)
+        self.tie_weights()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.words
+
+    def tie_weights(self) -> None:
+        self.head.weight = self.words.weight
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("rows", [1, 7, 300])
+@torch.inference_mode()
+def test_the_products_are_the_same(rows: int, bias: bool) -> None:  # noqa: FBT001
+    made = torch.Generator().manual_seed(1)
+    linear = nn.Linear(96, 80, bias=bias)
+    states = torch.randn(2, rows, 96, generator=made)
+    exact = nn.functional.linear(
+        states.double(), linear.weight.double(), linear.bias.double() if bias else None
+    )
+    assert (LaidOut(linear)(states).double() - exact).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_undone_it_is_what_it_was(bias: bool) -> None:  # noqa: FBT001
+    model = Tiny(bias=bias)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    lay_out(model)
+    assert is_laid_out(model)
+    assert isinstance(model.inner[0], LaidOut)
+    undo(model)
+    assert not is_laid_out(model)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert model.head.weight is model.words.weight
+
+
+def test_what_onednn_does_not_speed_up_stays() -> None:
+    """Half precision has kernels of its own, and a layer of another class may do more."""
+
+    class Louder(nn.Linear):
+        def forward(self, states: torch.Tensor) -> torch.Tensor:
+            return 2 * super().forward(states)
+
+    half = Tiny(dtype=torch.bfloat16)
+    lay_out(half)
+    assert not is_laid_out(half)
+    model = Tiny()
+    model.inner[0] = Louder(16, 24)
+    lay_out(model)
+    assert isinstance(model.inner[0], Louder)
+    assert isinstance(model.head, LaidOut)
+
+
+def resident(weight: torch.Tensor) -> int:
+    """Return the KiB of the mapping around a weight that lie in memory."""
+    inside = False
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        first, _, rest = line.partition("-")
+        if rest and " " in rest and not line.startswith(("Rss", "Vm")):
+            try:
+                span = int(first, 16), int(rest.split(maxsplit=1)[0], 16)
+            except ValueError:
+                pass
+            else:
+                inside = span[0] <= weight.data_ptr() < span[1]
+                continue
+        if inside and line.startswith("Rss:"):
+            return int(line.split()[1])
+    raise AssertionError("the weight lies nowhere")
+
+
+@pytest.mark.skipif(not matrices.MAPS.is_file(), reason="the kernel does not say what is mapped")
+def test_the_file_that_was_copied_from_leaves_memory_and_can_be_read_again(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "weights.safetensors"
+    wanted = torch.randn(512, 1024)
+    save_file({"words": torch.randn(64, 1024), "inner": wanted}, file)
+    loaded = load_file(file)
+    model = Tiny()
+    model.words.weight = nn.Parameter(loaded["words"])
+    model.tie_weights()
+    model.inner[0] = nn.Linear(1024, 512, bias=False)
+    weight = model.inner[0].weight = nn.Parameter(loaded["inner"], requires_grad=False)
+    assert torch.equal(weight, wanted)  # read: all of it lies in memory now
+    full = resident(weight)
+    lay_out(model)
+    assert full - resident(weight) > 1700  # of its 2,048 KiB; the neighbour is read meanwhile
+    assert torch.equal(weight, wanted)
