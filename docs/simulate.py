@@ -29,7 +29,6 @@ from scipy.stats import beta, binom, norm, t
 
 from toetssteen.statistics import Interval
 from toetssteen.statistics.bootstrap import (
-    ENOUGH_TO_RESAMPLE,
     Array,
     bca,
     bootstrap_t,
@@ -48,6 +47,7 @@ from toetssteen.statistics.planning import (
     units_needed,
 )
 from toetssteen.statistics.proportions import clopper_pearson, cluster_rate, wilson
+from toetssteen.statistics.ratios import cluster_ratio
 from toetssteen.statistics.roc import area_under_curve
 
 REPETITIONS = 2_000
@@ -310,8 +310,10 @@ def _ratio(rng: Rng, *, k: int, icc: float, abstaining: float, biased: float = 0
                 lambda: bca(totals, _lean, rng=rng, resamples=999), truth
             ),
         }
-        chosen = "jackknife-t" if k < ENOUGH_TO_RESAMPLE else "bootstrap-BCa, expanded"
-        return {**found, "**what we take**": found[chosen]}
+        fieller = cluster_ratio(
+            (2 * leaning - answered).tolist(), answered.tolist(), range(k), within=(-1, 1)
+        )
+        return {**found, "**Fieller**": _covers(fieller, truth)}
 
     return _shares(once)
 

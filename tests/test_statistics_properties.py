@@ -17,7 +17,7 @@ from toetssteen.statistics.bootstrap import (
     bootstrap_t,
     cluster_totals,
     jackknife,
-    ratio_interval,
+    statistic_interval,
 )
 from toetssteen.statistics.bounds import Answers, Bounds, difference_bounds, rate_bounds
 from toetssteen.statistics.clusters import Sample, difference, two_way, two_way_t
@@ -39,6 +39,7 @@ from toetssteen.statistics.planning import (
     units_needed,
 )
 from toetssteen.statistics.proportions import cluster_rate, lower_bound, upper_bound
+from toetssteen.statistics.ratios import cluster_ratio
 from toetssteen.statistics.roc import area_under_curve, tpr_at_fpr
 from toetssteen.statistics.studentised import Studentised
 
@@ -217,7 +218,24 @@ def test_a_ratio_lies_in_its_intervals(k: int, seed: int) -> None:
     draw = np.random.default_rng(seed)
     answered = draw.integers(2, 9, size=k)
     totals = np.stack([answered, draw.binomial(answered, 0.6)], 1).astype(float)
-    assert ordered(ratio_interval(totals, share, rng=rng()))
+    lean = cluster_ratio(
+        (2 * totals[:, 1] - totals[:, 0]).tolist(), totals[:, 0].tolist(), range(k), within=(-1, 1)
+    )
+    assert ordered(lean)
+    assert -1.0 <= lean.low <= lean.high <= 1.0
+    turned = rng().permutation(k)
+    again = totals[turned]
+    assert lean == cluster_ratio(
+        (2 * again[:, 1] - again[:, 0]).tolist(),
+        again[:, 0].tolist(),
+        turned.tolist(),
+        within=(-1, 1),
+    )
+    mirrored = cluster_ratio(
+        (totals[:, 0] - 2 * totals[:, 1]).tolist(), totals[:, 0].tolist(), range(k), within=(-1, 1)
+    )
+    assert (mirrored.low, mirrored.value, mirrored.high) == (-lean.high, -lean.value, -lean.low)
+    assert ordered(statistic_interval(totals, share, rng=rng()))
     whole = bca(totals, share, rng=rng(), resamples=199)
     assert ordered(whole)
     assert 0.0 <= whole.low <= whole.high <= 1.0

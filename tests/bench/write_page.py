@@ -65,8 +65,9 @@ class Measured:
         return [Pair(by_round[n], ours[n]) for n in sorted(by_round.keys() & ours.keys())]
 
     def batches(self, work: str) -> list[Record]:
-        """Return the search for the peer's best batch size."""
-        return list(self._journal.find(step="batch", work=work, limit=self._limit))
+        """Return the last search for the peer's best batch size, which may be over fewer items."""
+        found = list(self._journal.find(step="batch", work=work))
+        return [record for record in found if record["limit"] == found[-1]["limit"]]
 
     def answers(self, work: str, peer: str) -> Record | None:
         """Return how the last answers differ."""
@@ -121,7 +122,9 @@ def tables(measured: Measured, fidelity: Record, raw: Record) -> Iterator[str]:
         (row for work in WORKS for row in _costs(measured, work)),
     )
     yield "### The peer's batch size"
-    yield _table(["work", "1: s", "8: s", "32: s"], (_batches(measured, work) for work in WORKS))
+    yield _table(
+        ["work", "items", "1: s", "8: s", "32: s"], (_batches(measured, work) for work in WORKS)
+    )
     yield "### Starting: the whole process for one item"
     yield _table(["beside", "rounds", "theirs, s", "ours, s", "theirs / ours"], _starts(measured))
     yield "### The same answers?"
@@ -146,7 +149,7 @@ def tables(measured: Measured, fidelity: Record, raw: Record) -> Iterator[str]:
         _identical(fidelity),
     )
     yield "### The bare transformer body"
-    yield _table(["rows x length", "median, tokens/s", "best, tokens/s"], _raw(raw))
+    yield _table(["rows x length", "bare, tokens/s", "ours, tokens/s", "ours / bare"], _raw(raw))
     yield "### On what"
     yield _table(["", ""], _machine(measured, fidelity, raw))
 
@@ -203,9 +206,11 @@ def _tokens(pair: Pair) -> int:
 
 
 def _batches(measured: Measured, work: str) -> list[str]:
-    found = {record["batch"]: record["wall_seconds"] for record in measured.batches(work)}
+    records = measured.batches(work)
+    found = {record["batch"]: record["wall_seconds"] for record in records}
     shown = (f"{found[size]:.1f}" if size in found else NOT_MEASURED for size in (1, 8, 32))
-    return [TITLES[work], *shown]
+    items = {str(record["limit"] or "all") for record in records}
+    return [TITLES[work], items.pop() if items else NOT_MEASURED, *shown]
 
 
 def _starts(measured: Measured) -> Iterator[list[str]]:
@@ -257,10 +262,11 @@ def _raw(raw: Record) -> Iterator[list[str]]:
         yield [
             f"{rate['rows']} x {rate['length']}",
             f"{rate['median_tokens_per_second']:.0f}",
-            f"{rate['best_tokens_per_second']:.0f}",
+            f"{rate['ours_median_tokens_per_second']:.0f}",
+            f"**{rate['median_ratio']:.2f}**",
         ]
     if not raw:
-        yield ["all", NOT_MEASURED, NOT_MEASURED]
+        yield ["all", *[NOT_MEASURED] * 3]
 
 
 def _machine(measured: Measured, fidelity: Record, raw: Record) -> Iterator[list[str]]:

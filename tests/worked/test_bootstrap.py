@@ -1,4 +1,4 @@
-"""A ratio of counts in clusters, worked by hand where that can be done."""
+"""Resampled clusters: a ratio of counts, worked by hand where that can be done."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from toetssteen.statistics.bootstrap import (
     cluster_totals,
     jackknife,
     percentile,
-    ratio_interval,
+    statistic_interval,
 )
 from toetssteen.statistics.means import cluster_t
 
@@ -52,7 +52,7 @@ def test_three_templates_leaving_one_out_at_a_time() -> None:
     assert sorted(map(tuple, totals)) == [(2, 2), (4, 1), (4, 3)]
     found = jackknife(totals, share)
     assert (found.value, round(found.standard_error, 6), found.df) == (0.6, 0.222222, 2)
-    interval = ratio_interval(totals, share, rng=rng())
+    interval = statistic_interval(totals, share, rng=rng())
     assert round(interval.low, 6) == round(0.6 - 0.956145, 6)
     assert interval.method == "cluster jackknife-t (3 clusters)"
 
@@ -83,8 +83,8 @@ def test_the_bootstrap_of_a_mean_is_nearly_t() -> None:
 
 
 def test_the_method_follows_from_the_number_of_clusters() -> None:
-    few = ratio_interval(clusters(9), share, rng=rng())
-    enough = ratio_interval(clusters(10), share, rng=rng())
+    few = statistic_interval(clusters(9), share, rng=rng())
+    enough = statistic_interval(clusters(10), share, rng=rng())
     assert few.method == "cluster jackknife-t (9 clusters)"
     assert enough.method == "cluster bootstrap-bca (10 clusters, 9999 resamples)"
 
@@ -99,7 +99,7 @@ def test_percentiles_need_forty_clusters() -> None:
 
 def test_the_same_seed_gives_the_same_digits_whatever_was_drawn_before() -> None:
     np.random.default_rng().random()
-    for interval in (bca, bootstrap_t, ratio_interval):
+    for interval in (bca, bootstrap_t, statistic_interval):
         assert interval(clusters(12), share, rng=rng()) == interval(clusters(12), share, rng=rng())
     assert bca(clusters(12), share, rng=rng()) != bca(
         clusters(12), share, rng=np.random.default_rng(2)

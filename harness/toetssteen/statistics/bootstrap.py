@@ -1,6 +1,6 @@
-"""Intervals for any statistic of cluster totals, such as a ratio of counts: the BBQ bias score.
+"""Intervals for any statistic of cluster totals, such as a macro-F1 over classes.
 
-The statistic is a function of sums over items (how many answered, how many of those biased), so
+The statistic is a function of sums over items (how many of a class, how many of those right), so
 one function serves the sample, the sample without one cluster, and ten thousand resamples at
 once. Clusters are drawn, never items: items of one cluster say the same thing over again.
 """
@@ -52,13 +52,13 @@ def cluster_totals(columns: Sequence[Sequence[float]], clusters: Sequence[Hashab
     return _sorted(np.array(totals, dtype=np.float64))
 
 
-def ratio_interval(
+def statistic_interval(
     totals: Array, statistic: Statistic, *, rng: np.random.Generator, level: float = 0.95
 ) -> Interval:
     """Return the interval that holds its level best for this number of clusters.
 
-    `bca` from 10 clusters on, `jackknife` with t below: which holds, and by how much, is in
-    docs/statistics.md.
+    `bca` from 10 clusters on, `jackknife` with t below: which holds for a ratio, and by how much,
+    is in docs/statistics.md. A ratio itself is better served by `ratios.cluster_ratio`.
 
     Args:
         totals: shape (clusters, columns).
