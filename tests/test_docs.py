@@ -19,13 +19,16 @@ from toetssteen.registry import BUILT_IN, Kind, load
 from toetssteen.run.controls import SUBJECTS
 from toetssteen.spec import (
     Band,
+    BudgetSpec,
     CandidateSpec,
     ControlSpec,
+    EndpointSpec,
     HubWeights,
     MetricRef,
     PackageWeights,
     PathWeights,
     PluginRef,
+    PriceSpec,
     SuiteSpec,
     TaskSpec,
     Text,
@@ -109,7 +112,10 @@ def test_every_key_of_a_task_is_explained(spec: type[BaseModel], guide: Path) ->
     assert not unnamed(keys, guide)
 
 
-@pytest.mark.parametrize("spec", [CandidateSpec, PackageWeights, HubWeights, PathWeights])
+@pytest.mark.parametrize(
+    "spec",
+    [CandidateSpec, PackageWeights, HubWeights, PathWeights, EndpointSpec, PriceSpec, BudgetSpec],
+)
 def test_every_key_of_a_card_is_explained(spec: type[BaseModel]) -> None:
     assert not unnamed(set(spec.model_fields), CANDIDATES)
 

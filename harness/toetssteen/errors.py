@@ -6,7 +6,7 @@ ToetsError                 the reader's input or surroundings; one clear line, n
 │   └── UnknownNameError   no task, suite, candidate or plugin of that name
 └── RunError               the run could not be finished; what was answered is kept  (exit 1)
     ├── BusyError          another process works on the same run folder
-    ├── CandidateError     the candidate could not be opened
+    ├── CandidateError     the candidate could not be opened, or can answer no more
     └── TrackingError      MLflow could not be reached; the run itself is kept
 
 Anything else that is raised is a bug of ours and ends loudly, with its traceback.
@@ -56,7 +56,7 @@ class BusyError(RunError):
 
 
 class CandidateError(RunError):
-    """The candidate could not be opened: weights, tokenizer, endpoint."""
+    """The candidate could not be opened, or can answer no more: weights, tokenizer, endpoint."""
 
 
 class TrackingError(RunError):

@@ -164,15 +164,18 @@ class Likelihood:
 class Generation:
     """What the candidate said, and why it stopped.
 
-    `logprobs` holds, where the request asked for them, the log-probability of every token in
-    nats, before temperature and cuts; the end token is among the tokens it stops at, not here.
+    `tokens` and `prompt_tokens` are None where an endpoint does not count them. `logprobs` holds,
+    where the request asked for them, the log-probability of every token in nats, before
+    temperature and cuts; the end token is among the tokens it stops at, not here. `reasoning` is
+    what it thought aloud before it answered, where it does; `tokens` counts that too.
     """
 
     text: str
     finish: Finish
-    tokens: int
-    prompt_tokens: int = 0
+    tokens: int | None
+    prompt_tokens: int | None = 0
     logprobs: tuple[float, ...] = ()
+    reasoning: str = ""
     kind: Literal["generation"] = "generation"
 
 

@@ -29,6 +29,8 @@ Plugin = Callable[..., Any]
 BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "adapters": {
         "causal": "toetssteen.candidates.adapters:CausalAdapter",
+        "chat": "toetssteen.candidates.adapters:ChatAdapter",
+        "completions": "toetssteen.candidates.adapters:CompletionsAdapter",
         "scripted": "toetssteen.candidates.scripted:ScriptedAdapter",
     },
     "scorers": {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
@@ -27,6 +28,7 @@ from toetssteen.records import Sampling, Status
 # How some texts must be written, and what to say when one is not.
 DIGEST = r"^[0-9a-f]{64}$"
 COMMIT = r"^[0-9a-f]{40}$"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 IDENTIFIER = r"^[a-z][a-z0-9_]*$"
 DISTRIBUTION = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 REQUIREMENT = r"^urn:nl:ak:ver:[a-z]+-[0-9]{2}$"
@@ -37,6 +39,7 @@ WRITTEN: Mapping[str, str] = {
         "should be a commit, 40 hex digits: a branch or tag moves, and then nobody can say what "
         "was tested; the hub shows the commit under Files, History"
     ),
+    VARIABLE: "should be the name of an environment variable; never put the key itself on a card",
     IDENTIFIER: "should be lower-case letters, digits and _, and begin with a letter",
     DISTRIBUTION: "should be the name of a distribution: letters, digits and . _ -",
 }
@@ -49,6 +52,11 @@ def _not_yes_or_no(given: object) -> object:
     return given
 
 
+# Keys of an endpoint that pace the asking and do not change an answer.
+PACING = frozenset(
+    {"key_env", "ca_file", "concurrency", "requests_per_minute", "timeout_seconds", "attempts"}
+    | {"price", "budget"}
+)
 Language = Literal["nl", "en"]
 Digest = Annotated[str, Field(pattern=DIGEST, description="sha256, lower-case hex")]
 # Requirements by the URN of the Algoritmekader; measures (mtr) have no stable numbers.
@@ -233,6 +241,61 @@ class SamplingSpec(Spec):
         return Sampling(self.temperature, self.top_k, self.top_p, self.seed)
 
 
+class PriceSpec(Spec):
+    """What an endpoint charges, in euros for a million tokens."""
+
+    euros_per_million_prompt_tokens: Number = Field(ge=0)
+    euros_per_million_tokens: Number = Field(ge=0)
+
+
+class BudgetSpec(Spec):
+    """How much one call of `toets run` may ask of an endpoint; then it stops."""
+
+    requests: Whole | None = Field(default=None, ge=1)
+    euros: Number | None = Field(default=None, gt=0)
+
+
+class EndpointSpec(Spec):
+    """An OpenAI-compatible service, and how it may be asked.
+
+    What stands in `PACING` decides when and how often something is asked, not what is answered.
+    """
+
+    url: str
+    model: str
+    key_env: Annotated[str, Field(pattern=VARIABLE)] | None = None
+    ca_file: str | None = None
+    logprobs: bool = False
+    limit_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    concurrency: Whole = Field(default=4, ge=1, le=256)
+    requests_per_minute: Number | None = Field(default=None, gt=0)
+    timeout_seconds: Number = Field(default=120, gt=0)
+    attempts: Whole = Field(default=6, ge=1, le=20)
+    price: PriceSpec | None = None
+    budget: BudgetSpec | None = None
+
+    @model_validator(mode="after")
+    def _an_address_that_may_carry_a_key(self) -> "EndpointSpec":
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("url: should be an address, such as https://example.nl/v1")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError(
+                "url: should hold no user, password or query: a card is read by many; name the "
+                "environment variable that holds the key in key_env"
+            )
+        near = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+        if self.key_env and parts.scheme == "http" and not near:
+            raise ValueError("url: a key is only sent over https, or to this machine itself")
+        return self
+
+    @model_validator(mode="after")
+    def _euros_need_a_price(self) -> "EndpointSpec":
+        if self.budget and self.budget.euros and self.price is None:
+            raise ValueError("budget: euros can only be counted with a price")
+        return self
+
+
 class CandidateSpec(Spec):
     """`models/<candidate>.yaml`: the system under test."""
 
@@ -256,6 +319,7 @@ class CandidateSpec(Spec):
     tokens_per_batch: Whole | None = Field(default=None, ge=16)
     batch_size: Whole = Field(default=64, ge=1, le=4096)
     trust_remote_code: bool = False
+    endpoint: EndpointSpec | None = None
 
 
 # --- acceptance profile: criteria registered before the run -----------------------------------

@@ -4,15 +4,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from toetssteen.errors import CandidateError
 from toetssteen.records import Capability, Request, Response
 from toetssteen.spec import CandidateSpec
+
+
+class CandidateStoppedError(CandidateError):
+    """The candidate can or may answer no more: a spent budget, a refused key, a dead endpoint.
+
+    Args:
+        message: why, and what to do.
+        responses: what was answered of the requests in flight, in their order; None for the rest.
+    """
+
+    def __init__(self, message: str, responses: Sequence[Response | None] = ()) -> None:
+        """Keep what was answered: it was paid for."""
+        super().__init__(message)
+        self.responses = responses
 
 
 class Candidate(Protocol):
     """The system under test, opened."""
 
     def answer(self, requests: Sequence[Request], /) -> Sequence[Response]:
-        """Answer every request: same length, same order; trouble with one is a `Failure`."""
+        """Answer every request: same length, same order; trouble with one is a `Failure`.
+
+        Raises:
+            CandidateStoppedError: no more can be answered; holds what was.
+        """
         ...
 
     def describe(self) -> Mapping[str, str]:

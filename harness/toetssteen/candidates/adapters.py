@@ -1,9 +1,11 @@
 """The adapters whose libraries are heavy: they say what they can, and import when they open."""
 
+import json
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from toetssteen.candidates import Candidate
 from toetssteen.candidates.weights import locate
@@ -33,3 +35,54 @@ class CausalAdapter:
         module = import_module("toetssteen.candidates.causal")
         candidate: Candidate = module.open_causal(card, locate(card.weights, folder))
         return candidate
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAdapter:
+    """A conversation with an OpenAI-compatible service (`/chat/completions`)."""
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.GENERATE})
+
+    def identify(self, card: CandidateSpec, folder: Path) -> str:
+        """Return a digest of address and model: what answers there is not ours to hash."""
+        return _identify_endpoint(card, folder)
+
+    def open(self, card: CandidateSpec, folder: Path) -> Candidate:
+        """Ask the service once, to see that it can do what the card says."""
+        candidate: Candidate = _endpoints().open_chat(card, folder)
+        return candidate
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionsAdapter:
+    """An OpenAI-compatible service that continues texts and echoes how likely they were."""
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {Capability.LOGLIKELIHOOD, Capability.GENERATE}
+    )
+
+    def identify(self, card: CandidateSpec, folder: Path) -> str:
+        """Return a digest of address and model: what answers there is not ours to hash."""
+        return _identify_endpoint(card, folder)
+
+    def open(self, card: CandidateSpec, folder: Path) -> Candidate:
+        """Ask the service once, to see that it can do what the card says."""
+        candidate: Candidate = _endpoints().open_completions(card, folder)
+        return candidate
+
+
+def _endpoints() -> Any:  # noqa: ANN401 - a module
+    return import_module("toetssteen.candidates.openai")
+
+
+def _identify_endpoint(card: CandidateSpec, folder: Path) -> str:
+    if card.endpoint is None:
+        raise ContentError(folder, f"endpoint: is required for the adapter {card.adapter.name}")
+    if card.chat_template:
+        raise ContentError(
+            folder, "chat_template: is for weights; a service applies its own, or none"
+        )
+    if card.sampling is not None and card.sampling.top_k is not None:
+        raise ContentError(folder, "sampling.top_k: an OpenAI-compatible service has no top_k")
+    known = {"adapter": card.adapter.name, "url": card.endpoint.url, "model": card.endpoint.model}
+    return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

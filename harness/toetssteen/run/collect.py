@@ -15,7 +15,7 @@ from time import monotonic
 
 import psutil
 
-from toetssteen.candidates import Candidate
+from toetssteen.candidates import Candidate, CandidateStoppedError
 from toetssteen.meters import Meter
 from toetssteen.records import (
     Answer,
@@ -95,6 +95,7 @@ def collect(
 
     Raises:
         RunError: the store cannot be written any more.
+        CandidateStoppedError: the candidate answers no more; what it answered is kept.
     """
     session = _session(candidate)
     store.start(session)
@@ -107,7 +108,11 @@ def collect(
                 for block in _blocks(plan, task, store, retry_failed=retry_failed):
                     after = block.after
                     on_progress(task.name, after - len(block.asked), size)
-                    writer.write(_ask(block, candidate, meter))
+                    told, stopped = _ask(block, candidate, meter)
+                    if told.answers:
+                        writer.write(told)
+                    if stopped is not None:
+                        raise stopped
                     on_progress(task.name, after, size)
                 if 0 < after < size:  # the rest was answered before
                     on_progress(task.name, size, size)
@@ -175,27 +180,38 @@ def _asked(plan: Plan, task: LoadedTask, item: Item) -> _Asked:
     return _Asked(answer_key(plan.identity, task.name, item, requests), item, requests)
 
 
-def _ask(block: _Pending, candidate: Candidate, meter: Meter) -> _Told:
+def _ask(
+    block: _Pending, candidate: Candidate, meter: Meter
+) -> tuple[_Told, CandidateStoppedError | None]:
+    """Ask a block; with what was answered, also why the candidate answers no more, if so."""
     requests = [request for one in block.asked for request in one.requests]
     meter.open()
     started = monotonic()
-    responses = candidate.answer(requests)
+    stopped: CandidateStoppedError | None = None
+    try:
+        responses: Sequence[Response | None] = candidate.answer(requests)
+    except CandidateStoppedError as error:
+        stopped, responses = error, error.responses or [None] * len(requests)
     seconds = monotonic() - started
     readings = meter.close()
     if len(responses) != len(requests):
         raise ValueError(f"asked {len(requests)} requests, got {len(responses)} responses")
-    return _Told(
+    answered = sum(response is not None for response in responses)
+    told = _Told(
         tuple(_answers(block, responses)),
-        Block(block.id, block.task, len(requests), seconds, readings),
+        Block(block.id, block.task, answered, seconds, readings),
     )
+    return told, stopped
 
 
-def _answers(block: _Pending, responses: Sequence[Response]) -> Iterator[Answer]:
+def _answers(block: _Pending, responses: Sequence[Response | None]) -> Iterator[Answer]:
+    """Give the answer of every item all of whose requests were answered."""
     start = 0
     for one in block.asked:
         end = start + len(one.requests)
-        given = tuple(map(_finite, responses[start:end]))
-        yield Answer(one.key, block.task, one.item.id, one.requests, given)
+        given = tuple(_finite(r) for r in responses[start:end] if r is not None)
+        if len(given) == len(one.requests):
+            yield Answer(one.key, block.task, one.item.id, one.requests, given)
         start = end
 
 

@@ -18,11 +18,16 @@ from toetssteen.records import Item, Request
 from toetssteen.registry import Kind, call, load
 from toetssteen.run.controls import LoadedControl, load_control
 from toetssteen.scorers import Scorer
-from toetssteen.spec import PluginRef
+from toetssteen.spec import PACING, PluginRef
 
 # Raise when the same answers would be kept or keyed in another way.
 SCHEMA = 1
 
+# What does not change an answer: what a card says *about* a candidate, and how it is paced.
+_ABOUT: Any = {
+    **dict.fromkeys(("title", "licence", "languages", "notes", "verified"), True),
+    "endpoint": PACING,
+}
 REQUESTS: TypeAdapter[tuple[Request, ...]] = TypeAdapter(tuple[Request, ...])
 
 
@@ -78,10 +83,7 @@ class Plan:
             "candidate": {
                 "name": self.card.name,
                 "identity": self.identity,
-                # What a card says *about* a candidate does not change its answers.
-                "card": self.card.spec.model_dump(
-                    mode="json", exclude={"title", "licence", "languages", "notes", "verified"}
-                ),
+                "card": self.card.spec.model_dump(mode="json", exclude=_ABOUT),
             },
             "tasks": [_task_record(task) for task in self.tasks],
             "seed": self.seed,

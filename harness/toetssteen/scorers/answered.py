@@ -38,5 +38,6 @@ class AnsweredScorer:
         response = only_answer(item, responses)
         if isinstance(response, Score):
             return response
-        parts = {"tokens": float(response.tokens), "prompt_tokens": float(response.prompt_tokens)}
+        counted = {"tokens": response.tokens, "prompt_tokens": response.prompt_tokens}
+        parts = {name: float(count) for name, count in counted.items() if count is not None}
         return Score.of(item, 1.0, parts=parts, said=response.text)
