@@ -310,10 +310,11 @@ def _ratio(rng: Rng, *, k: int, icc: float, abstaining: float, biased: float = 0
                 lambda: bca(totals, _lean, rng=rng, resamples=999), truth
             ),
         }
-        fieller = cluster_ratio(
-            (2 * leaning - answered).tolist(), answered.tolist(), range(k), within=(-1, 1)
+        above, below = (2 * leaning - answered).tolist(), answered.tolist()
+        found["**Fieller**"] = _tried(
+            lambda: cluster_ratio(above, below, range(k), within=(-1, 1)), truth
         )
-        return {**found, "**Fieller**": _covers(fieller, truth)}
+        return found
 
     return _shares(once)
 

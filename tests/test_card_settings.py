@@ -87,11 +87,13 @@ def test_how_it_was_run_is_on_record(tiny_model: Path) -> None:
     assert said["tokens_per_batch"] == "48"
     assert said["batch_size"] == "5"
     assert said["engine"] == "packed"
+    assert said["matrices"] == "laid out for onednn"
     assert said["device"] == "cpu"
     assert said["compiled"] == "no"
     assert "out_of_memory" not in said
     plain = opened(tiny_model, engine="plain").describe()
     assert plain["engine"] == "plain (as the card says)"
+    assert plain["matrices"] == "as loaded"
 
 
 @pytest.mark.parametrize("engine", ["auto", "plain"])

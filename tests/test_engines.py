@@ -23,6 +23,7 @@ transformers = pytest.importorskip("transformers")
 from toetssteen.candidates import causal  # noqa: E402 - only where there is a torch
 from toetssteen.candidates.engines import attention, budget, packing, speaking  # noqa: E402
 from toetssteen.candidates.engines.budget import Budget  # noqa: E402
+from toetssteen.candidates.engines.matrices import is_laid_out  # noqa: E402
 from toetssteen.candidates.engines.packing import pack  # noqa: E402
 from toetssteen.candidates.engines.reading import Scored  # noqa: E402
 from toetssteen.candidates.engines.speaking import Prompt, Speaker, choose  # noqa: E402
@@ -240,6 +241,27 @@ def test_a_model_that_falls_back_is_left_as_it_was(family: str) -> None:
     assert model.config._attn_implementation == native
     with torch.inference_mode():
         assert torch.equal(model(text).logits, before)
+
+
+def test_matrices_are_laid_out_for_a_packed_model_and_for_no_other() -> None:
+    llama, plain, compiled = made("llama"), made("llama"), made("llama")
+    refused = made("softcap")
+    opened(llama)
+    opened(plain, engine="plain")
+    pack(compiled, Budget(200), rows=4, compiled=True)
+    opened(refused)
+    assert is_laid_out(llama)
+    assert not any(map(is_laid_out, (plain, compiled, refused)))
+
+
+def test_a_model_that_looks_at_its_weights_is_packed_with_its_own_matrices() -> None:
+    model = made("llama")
+    layer = model.get_decoder().layers[0].mlp
+    forward = layer.forward
+    layer.forward = lambda states: forward(states) + 0 * layer.up_proj.weight.sum()
+    _, name = opened(model)
+    assert name == "packed"
+    assert not is_laid_out(model)
 
 
 def test_a_model_that_packs_otherwise_than_it_answers_is_refused(

@@ -1,6 +1,7 @@
 """Matrices laid out for oneDNN: the same products, the same weights back, the memory let go."""
 
 from pathlib import Path
+from weakref import ref
 
 import pytest
 import torch
@@ -56,6 +57,34 @@ def test_undone_it_is_what_it_was(bias: bool) -> None:  # noqa: FBT001
     assert model.head.weight is model.words.weight
 
 
+def test_a_head_of_its_own_is_given_back_whatever_the_config_says_of_ties() -> None:
+    """Whoever loads a model leaves a head alone that differs from the words; so must we."""
+    model = Tiny()
+    own = model.head.weight = nn.Parameter(torch.randn(50, 16))
+    lay_out(model)
+    undo(model)
+    assert torch.equal(model.head.weight, own)
+    assert not torch.equal(model.head.weight, model.words.weight)
+
+
+def test_a_layer_is_let_go_before_the_next_is_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only one is held twice: an earlier one is gone when a later one's turn comes."""
+    model = Tiny()
+    model.pair = nn.Sequential(nn.Linear(16, 16), nn.SiLU(), nn.Linear(16, 16))
+    first, last = ref(model.pair[0].weight), model.pair[2].weight.data_ptr()
+    gone = []
+
+    class Watching(LaidOut):
+        def __init__(self, linear: nn.Linear, *, shared: bool) -> None:
+            if linear.weight.data_ptr() == last:
+                gone.append(first() is None)
+            super().__init__(linear, shared=shared)
+
+    monkeypatch.setattr(matrices, "LaidOut", Watching)
+    lay_out(model)
+    assert gone == [True]
+
+
 def test_what_onednn_does_not_speed_up_stays() -> None:
     """Half precision has kernels of its own, and a layer of another class may do more."""
 
@@ -68,8 +97,11 @@ def test_what_onednn_does_not_speed_up_stays() -> None:
     assert not is_laid_out(half)
     model = Tiny()
     model.inner[0] = Louder(16, 24)
+    model.hooked = nn.Linear(16, 16)
+    model.hooked.register_forward_hook(lambda *_: None)
     lay_out(model)
     assert isinstance(model.inner[0], Louder)
+    assert type(model.hooked) is nn.Linear
     assert isinstance(model.head, LaidOut)
 
 
@@ -78,7 +110,7 @@ def resident(weight: torch.Tensor) -> int:
     inside = False
     for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
         first, _, rest = line.partition("-")
-        if rest and " " in rest and not line.startswith(("Rss", "Vm")):
+        if rest and " " in rest:
             try:
                 span = int(first, 16), int(rest.split(maxsplit=1)[0], 16)
             except ValueError:

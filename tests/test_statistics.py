@@ -333,6 +333,8 @@ def test_one_value_has_no_spread() -> None:
 def test_a_proportion_needs_trials_and_no_more_hits_than_trials(proportion: type) -> None:
     with pytest.raises(ValueError, match="no trials"):
         proportion(0, 0)
+    with pytest.raises(ValueError, match="a level lies between 0 and 1"):
+        proportion(1, 2, level=95)
     with pytest.raises(ValueError, match="is no proportion"):
         proportion(3, 2)
     with pytest.raises(ValueError, match="is no proportion"):

@@ -27,7 +27,7 @@ from sides import (
     compare,
     versions,
 )
-from timed import Journal, Record, Timed, timed
+from timed import Journal, Record, Timed, most_items, timed
 from works import BENCH, WORKS, items_file, say, source_digest, weights_folder, write_card
 
 BATCHES = (1, 8, 32)
@@ -117,7 +117,7 @@ class Comparison:
         if self.peer_batch != "best":
             return int(self.peer_batch)
         found = list(self.journal.find(step="batch", work=work, side=side.name))
-        tried = [record for record in found if record["limit"] == found[-1]["limit"]]
+        tried = most_items(found)
         if len(tried) < len(BATCHES):
             raise SystemExit(f"{work}: the best batch size is not known; run --find-batch first")
         best: int = min(tried, key=lambda record: record["wall_seconds"])["batch"]

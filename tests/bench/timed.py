@@ -3,9 +3,10 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -78,3 +79,10 @@ class Journal:
         for record in self.records:
             if all(record.get(name) == value for name, value in wanted.items()):
                 yield record
+
+
+def most_items(records: Iterable[Record]) -> list[Record]:
+    """Return those of the records that rest on most items; without a limit, on all."""
+    found = list(records)
+    most = max((record["limit"] or inf for record in found), default=inf)
+    return [record for record in found if (record["limit"] or inf) == most]

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 import psutil
-from timed import Journal, Record
+from timed import Journal, Record, most_items
 from works import BENCH, LIKELIHOODS, ROOT, TEXTS, WORKS, say, source_digest
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -65,9 +65,8 @@ class Measured:
         return [Pair(by_round[n], ours[n]) for n in sorted(by_round.keys() & ours.keys())]
 
     def batches(self, work: str) -> list[Record]:
-        """Return the last search for the peer's best batch size, which may be over fewer items."""
-        found = list(self._journal.find(step="batch", work=work))
-        return [record for record in found if record["limit"] == found[-1]["limit"]]
+        """Return the search for the peer's best batch size; it may rest on some of the items."""
+        return most_items(self._journal.find(step="batch", work=work))
 
     def answers(self, work: str, peer: str) -> Record | None:
         """Return how the last answers differ."""

@@ -20,7 +20,7 @@ def test_four_templates_by_the_formula_of_1954() -> None:
         r² (9 - 3.375988) - 2 r (5.25 - .843997) + (3.0625 - 2.320992) <= 0
         5.624012 r² - 8.812006 r + .741508 <= 0
         r = (4.406003 +- sqrt(19.412862 - 4.170250)) / 5.624012 = (4.406003 +- 3.904179) / 5.624012
-          = .089229 and 1.477627, of which 1 is the largest that can be
+          = .089229 and 1.477625, of which 1 is the largest that can be
     """
     clusters = "aaaabbbbccdd"
     biased = [1, 1, 1, 0, 1, 0, 0, 0, 1, 1, 1, 0]
@@ -56,11 +56,41 @@ def test_who_hardly_ever_answers_may_have_any_ratio() -> None:
         [1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [1, 1, 2, 2, 3, 3], within=(-1, 1)
     )
     assert (found.value, found.low, found.high) == (1.0, -1.0, 1.0)
-    assert found.method == "fieller (3 clusters; any value is possible)"
+    assert found.method == "fieller (1 cluster; any value is possible)"
+
+
+def test_what_the_t_test_leaves_out_at_one_end_is_left_out() -> None:
+    """Answered 9, 1, 1, 1 with one stereotype each: 4/12, and nearly all in one template.
+
+    Means 3 and 1; below 6, -2, -2, -2 away from it: squares 48; all else 0. With .843997 for t
+    squared over K (K - 1):
+
+        r^2 (9 - 40.511860) - 6 r + 1 <= 0
+        -31.511860 r^2 - 6 r + 1 has the roots (6 +- sqrt(36 + 126.047440)) / -63.023720
+          = -.297186 and .106782: it is below 0 up to the one and from the other on
+
+    Of 0 to 1 that leaves .106782 to 1; of -1 to 1 it leaves parts at both ends.
+    """
+    found = cluster_ratio([1.0] * 4, [9.0, 1.0, 1.0, 1.0], "abcd", within=(0, 1))
+    assert round(found.low, 6) == 0.106782
+    assert (found.high, found.method) == (1.0, "fieller (4 clusters)")
+    both = cluster_ratio([1.0] * 4, [9.0, 1.0, 1.0, 1.0], "abcd", within=(-1, 1))
+    assert (both.low, both.high) == (-1.0, 1.0)
+
+
+def test_four_templates_that_all_say_the_same_are_four_trials() -> None:
+    """As for shares: 4 of 4 leaves .025 ** (1/4) = .397635; on a scale of 2 twice as much."""
+    found = cluster_ratio([2, 2, 2, 3], [2, 2, 2, 3], "abcd", within=(0, 1))
+    assert (round(found.low, 6), found.high) == (0.397635, 1.0)
+    assert found.method == "clopper-pearson (4 clusters as trials: nothing varies)"
+    lean = cluster_ratio([-2, -2, -2, -3], [2, 2, 2, 3], "abcd", within=(-1, 1))
+    assert (lean.low, round(lean.high, 6)) == (-1.0, 0.204729)
 
 
 def test_what_is_no_ratio_is_refused() -> None:
     with pytest.raises(ValueError, match="a ratio to nothing"):
         cluster_ratio([0, 0], [0, 0], "ab", within=(0, 1))
+    with pytest.raises(ValueError, match="does not lie within 0 and 1"):
+        cluster_ratio([3, 1], [1, 1], "ab", within=(0, 1))
     with pytest.raises(ValueError, match="fewer than two clusters"):
         cluster_ratio([1, 0], [1, 1], "aa", within=(0, 1))

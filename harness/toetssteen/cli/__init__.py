@@ -42,7 +42,7 @@ class Commands(click.Group):
         "new": ("toetssteen.cli.new", "Write the skeleton of a task."),
     }
 
-    def __call__(self, *args: object, **more: object) -> object:
+    def __call__(self, *args: object, **more: object) -> object:  # as click has it
         """Answer the command line in a process of our own, which comes and goes quickly."""
         # Loading torch and transformers makes a million objects that all stay. To look through
         # them for cycles time and again, and once more at the end, takes two seconds.

@@ -1,10 +1,10 @@
 """Differences between two proportions: of independent groups, or of the same items twice."""
 
 from dataclasses import dataclass
-from math import exp, hypot, log, sqrt
+from math import comb, hypot, sqrt
 
 from scipy.optimize import brentq
-from scipy.special import bdtr, chdtrc, gammaln, ndtri
+from scipy.special import bdtr, chdtrc, ndtri
 
 from toetssteen.statistics import Interval
 from toetssteen.statistics.proportions import wilson
@@ -90,7 +90,7 @@ def mcnemar(first_only: int, second_only: int) -> McNemar:
     discordant, fewer = first_only + second_only, min(first_only, second_only)
     if discordant == 0:
         return McNemar(1.0, 1.0)  # their mid-p would say .5 of no evidence at all
-    point = _toss(fewer, discordant)
+    point = comb(discordant, fewer) / 2**discordant
     if first_only == second_only:
         return McNemar(1.0, 1.0 - point / 2)
     exact = min(1.0, 2 * float(bdtr(fewer, discordant, 0.5)))
@@ -123,12 +123,6 @@ def tango(first_only: int, second_only: int, pairs: int, *, level: float = 0.95)
     low = _tango_low(first_only, second_only, pairs, level)
     high = -_tango_low(second_only, first_only, pairs, level)
     return Interval((first_only - second_only) / pairs, low, high, "tango")
-
-
-def _toss(heads: int, tosses: int) -> float:
-    """Return the chance of exactly so many heads; the coefficient alone may be too large."""
-    ways = gammaln(tosses + 1) - gammaln(heads + 1) - gammaln(tosses - heads + 1)
-    return exp(float(ways) - tosses * log(2))
 
 
 def _tango_low(b: int, c: int, n: int, level: float) -> float:

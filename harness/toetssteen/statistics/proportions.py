@@ -20,7 +20,7 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
         ValueError: n is 0, or successes are not between 0 and n.
     """
     rate = _rate(successes, n)
-    z = float(ndtri(0.5 + level / 2))
+    z = -float(ndtri(_tail(level)))
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     # At 0 and at n the formula gives 0 and 1 but for rounding.
@@ -37,8 +37,7 @@ def clopper_pearson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     Raises:
         ValueError: n is 0, or successes are not between 0 and n.
     """
-    rate = _rate(successes, n)
-    tail = (1 - level) / 2
+    rate, tail = _rate(successes, n), _tail(level)
     return Interval(rate, _low(rate, n, tail), _high(rate, n, tail), "clopper-pearson")
 
 
@@ -130,11 +129,18 @@ def _rate(successes: int, n: int) -> float:
     return successes / n
 
 
+def _tail(level: float) -> float:
+    """Return what a two-sided interval leaves out on each side."""
+    if not 0 < level < 1:
+        raise ValueError(f"a level lies between 0 and 1, got {level}")
+    return (1 - level) / 2
+
+
 def _low(rate: float, n: float, tail: float) -> float:
-    """Return the rate that so many successes or more would exceed with chance `tail`."""
+    """Return the rate at which so many successes or more come with chance `tail`."""
     return float(betaincinv(rate * n, n - rate * n + 1, tail)) if rate > 0 else 0.0
 
 
 def _high(rate: float, n: float, tail: float) -> float:
-    """Return the rate that so few successes or less would fall under with chance `tail`."""
+    """Return the rate at which so many successes or fewer come with chance `tail`."""
     return float(betaincinv(rate * n + 1, n - rate * n, 1 - tail)) if rate < 1 else 1.0

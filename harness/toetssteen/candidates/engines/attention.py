@@ -159,10 +159,7 @@ class _Apart:
         """Return what every token reads, (tokens, heads, width)."""
         if window not in self._masks:
             self._masks[window] = [
-                [
-                    None if mask is None else _added(mask, query)
-                    for mask in self._mask(tree, window)
-                ]
+                [_ready(mask, query, len(tree)) for mask in self._mask(tree, window)]
                 for tree in self._trees
             ]
         read = query.new_empty((*query.shape[:2], value.shape[-1]))
@@ -179,7 +176,7 @@ class _Apart:
                     query[None, :, at:until],
                     keys[None],
                     values[None],
-                    attn_mask=mask,
+                    attn_mask=_ready(mask, query),
                     is_causal=mask is None,
                     scale=scale,
                     enable_gqa=True,
@@ -235,7 +232,7 @@ class _Padded:
         """Return what every token reads, (tokens, heads, width)."""
         if window not in self._masks:
             self._masks[window] = [
-                _added(mask, query)
+                _ready(mask, query, self._ends.shape[1])
                 for mask in _masks(self._ends, self._depths, self._before, window)
             ]
         rows, width = self._ends.shape
@@ -249,7 +246,7 @@ class _Padded:
                 queries[:, :, at : at + QUERIES],
                 keys,
                 values,
-                attn_mask=mask,
+                attn_mask=_ready(mask, query),
                 scale=scale,
                 enable_gqa=True,
             )
@@ -298,6 +295,13 @@ def _added(mask: Tensor, like: Tensor) -> Tensor:
     return torch.zeros(mask.shape, dtype=like.dtype, device=mask.device).masked_fill_(
         ~mask, float("-inf")
     )[:, None]
+
+
+def _ready(mask: Tensor | None, like: Tensor, nodes: int = 0) -> Tensor | None:
+    """Return a mask as it is added; that of many nodes stays as it is, a quarter of the size."""
+    if mask is None or mask.is_floating_point() or nodes > QUERIES:
+        return mask
+    return _added(mask, like)
 
 
 class Steps:

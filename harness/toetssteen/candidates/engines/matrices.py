@@ -2,9 +2,10 @@
 
 torch multiplies float32 matrices on a CPU with MKL, which holds back on processors of other
 makes. oneDNN, which torch carries as well, does not, and does best with weights that are laid out
-beforehand. torch's own compiler does the same when it freezes a model, by these operators.
+beforehand. torch has operators for that, without public names; its compiler calls them.
 """
 
+import re
 from collections.abc import Iterator
 from ctypes import CDLL, c_int, c_size_t, c_void_p
 from dataclasses import dataclass
@@ -20,21 +21,28 @@ Tensor = Any
 
 # Rows that oneDNN is told to expect; weights that are laid out for many serve few as well.
 ROWS = 1024
-MAPS = Path("/proc/self/maps")
+MAPS = Path("/proc/self/smaps")
 MADV_DONTNEED = 4  # of Linux, where MAPS is
 
 
 class LaidOut(nn.Module):
     """A linear layer whose weights are laid out for oneDNN."""
 
-    def __init__(self, linear: nn.Linear) -> None:
-        """Lay out a copy of the weights of a layer, (out, in)."""
+    def __init__(self, linear: nn.Linear, *, shared: bool = False) -> None:
+        """Lay out a copy of the weights of a layer, (out, in).
+
+        Args:
+            linear: the layer.
+            shared: others use its weights too; they are kept, to be given back.
+        """
         super().__init__()
         self._out, self._in = linear.weight.shape
         self._weight = torch.ops.mkldnn._reorder_linear_weight(  # noqa: SLF001 - no public name
             linear.weight.detach(), ROWS
         )
         self._bias = None if linear.bias is None else linear.bias.detach()
+        # In a tuple, so that it does not become a parameter of this layer.
+        self._shared = (linear.weight,) if shared else ()
 
     def forward(self, states: Tensor) -> Tensor:
         """Multiply: (..., in) to (..., out)."""
@@ -45,7 +53,11 @@ class LaidOut(nn.Module):
     def undo(self) -> nn.Linear:
         """Return the layer as it was, bit for bit: laying out only moves numbers."""
         linear = nn.Linear(self._in, self._out, bias=False, device="meta")
-        linear.weight = nn.Parameter(self._weight.to_dense().contiguous(), requires_grad=False)
+        if self._shared:
+            linear.weight = self._shared[0]
+        else:
+            dense = self._weight.to_dense().contiguous()
+            linear.weight = nn.Parameter(dense, requires_grad=False)
         if self._bias is not None:
             linear.bias = nn.Parameter(self._bias, requires_grad=False)
         return linear.eval()
@@ -54,17 +66,18 @@ class LaidOut(nn.Module):
 def lay_out(model: Model) -> None:
     """Replace the linear layers of a model, one after another, so that only one is held twice.
 
-    Does nothing where oneDNN gives nothing: on other devices and in other precisions.
+    (A head that has the words' own weights stays beside its copy.) Layers on other devices, in
+    other precisions, of another class or with hooks are left as they are.
     """
-    if not (torch.backends.mkldnn.is_available() and model.device.type == "cpu"):
+    if not torch.backends.mkldnn.is_available():
         return
     mapped = _Mapped.now()
-    words = model.get_input_embeddings().weight  # often the head's too
+    words = model.get_input_embeddings().weight
     for owner, name, layer in _children(model):
-        # A layer that does something of its own keeps doing it.
-        if type(layer) is nn.Linear and layer.weight.dtype is torch.float32:
-            setattr(owner, name, LaidOut(layer))
-            if layer.weight is not words:
+        if _is_plain(layer):
+            shared = layer.weight is words
+            setattr(owner, name, LaidOut(layer, shared=shared))
+            if not shared:
                 mapped.let_go(layer.weight)
 
 
@@ -73,7 +86,6 @@ def undo(model: Model) -> None:
     for owner, name, layer in _children(model):
         if isinstance(layer, LaidOut):
             setattr(owner, name, layer.undo())
-    model.tie_weights()
 
 
 def is_laid_out(model: Model) -> bool:
@@ -81,26 +93,46 @@ def is_laid_out(model: Model) -> bool:
     return any(isinstance(layer, LaidOut) for layer in model.modules())
 
 
+def _is_plain(layer: nn.Module) -> bool:
+    """Is it a linear layer that does nothing else, where oneDNN is faster?"""
+    if type(layer) is not nn.Linear or hasattr(layer, "_hf_hook"):
+        return False
+    if layer._forward_hooks or layer._forward_pre_hooks:  # noqa: SLF001 - no public reader
+        return False
+    return layer.weight.dtype is torch.float32 and layer.weight.device.type == "cpu"
+
+
 def _children(model: Model) -> Iterator[tuple[nn.Module, str, nn.Module]]:
-    for owner in list(model.modules()):
-        for name, layer in list(owner.named_children()):
-            yield owner, name, layer
+    # A list of all layers would keep each of them in memory until the last one is done.
+    for owner in [one for one in model.modules() if any(True for _ in one.children())]:
+        for name in [name for name, _ in owner.named_children()]:
+            yield owner, name, getattr(owner, name)
 
 
 @dataclass(frozen=True, slots=True)
 class _Mapped:
-    """Where files are mapped into this process's memory: first byte and the one behind it."""
+    """Where files lie in this process's memory as they are: first byte and the one behind."""
 
     ranges: tuple[tuple[int, int], ...]
 
     @classmethod
     def now(cls) -> "_Mapped":
-        """Ask the kernel; where it does not say, as outside Linux, nothing is known."""
+        """Ask the kernel; where it does not say, as outside Linux, nothing is known.
+
+        A mapping of which a page was changed in memory is left out: that page is in no file.
+        """
         if not MAPS.is_file():
             return cls(())
-        fields = [line.split(maxsplit=5) for line in MAPS.read_text(encoding="utf-8").splitlines()]
-        spans = [one[0].split("-") for one in fields if len(one) == 6 and one[5].startswith("/")]
-        return cls(tuple((int(first, 16), int(end, 16)) for first, end in spans))
+        found = []
+        for mapping in re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", MAPS.read_text("utf-8"))[1:]:
+            head, _, rest = mapping.partition("\n")
+            fields = head.split(maxsplit=5)
+            of_a_file = len(fields) == 6 and fields[5].startswith("/") and "(del" not in fields[5]
+            changed = re.findall(r"(?m)^(?:Anonymous|Swap):\s+(\d+)", rest)
+            if of_a_file and changed and not any(map(int, changed)):
+                first, end = fields[0].split("-")
+                found.append((int(first, 16), int(end, 16)))
+        return cls(tuple(found))
 
     def let_go(self, weight: Tensor) -> None:
         """Give back the memory into which a part of a file was read that nobody reads any more.
@@ -109,7 +141,8 @@ class _Mapped:
         somebody looks after all, the part is read from the file again.
         """
         begin, end = weight.data_ptr(), weight.data_ptr() + weight.nbytes
-        if any(first <= begin and end <= last for first, last in self.ranges):
+        inside = any(first <= begin and end <= last for first, last in self.ranges)
+        if inside and weight.is_contiguous():
             start = -(-begin // PAGESIZE) * PAGESIZE
             advise = CDLL(None).madvise
             advise.argtypes = (c_void_p, c_size_t, c_int)

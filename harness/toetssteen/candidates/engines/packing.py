@@ -45,12 +45,22 @@ def pack(model: Model, budget: Budget, *, rows: int, compiled: bool = False) -> 
     Raises:
         CannotPackError: it does not; the model is left as it was. Says why.
     """
+    if not compiled:
+        try:
+            return _tried(model, budget, rows, laid_out=True)
+        except CannotPackError:
+            pass  # some models look at the weights of a layer; then with matrices as they are
+    return _tried(model, budget, rows, laid_out=False)
+
+
+def _tried(model: Model, budget: Budget, rows: int, *, laid_out: bool) -> Packed:
+    """Give a model packed rows and hold its logits against those that it gives by itself."""
     native = model.config._attn_implementation  # noqa: SLF001 - there is no public reader
     try:
         _refuse_by_config(model)
         strands = _strands(model)
         expected = torch.cat([_plainly(model, strands)] * 3)
-        if not compiled:
+        if laid_out:
             lay_out(model)
         model.set_attn_implementation(attention.NAME)
         if model.config._attn_implementation != attention.NAME:  # noqa: SLF001
@@ -99,22 +109,25 @@ def _has_windows(model: Model) -> bool:
 
 
 def _strands(model: Model) -> list[Strand]:
-    """Return strands in their own order that begin alike, and last one that soon goes its own way.
-
-    All are equally long, so that the model computes them as one batch, without padding.
-    """
+    """Return strands in their own order that begin alike, and a shorter one that soon parts."""
     size = model.get_input_embeddings().num_embeddings
     made = torch.Generator().manual_seed(0)
     one, two, three = torch.randint(size, (3, LENGTH), generator=made).tolist()
     alike = sorted([one, one[:6] + two[:6], one[:6] + two[:3] + three[:3]])
-    apart = one[:HEADER] + three[HEADER:]
+    apart = one[:HEADER] + three[HEADER : LENGTH - 3]
     return [Strand(tuple(tokens), len(tokens) - 1) for tokens in (*alike, apart)]
 
 
 def _plainly(model: Model, strands: Sequence[Strand]) -> Tensor:
-    """Return the logits behind every strand, (strands, vocabulary), as the model is made."""
-    ids = torch.tensor([strand.tokens for strand in strands], device=model.device)
-    return model(input_ids=ids, use_cache=False).logits[:, -1].float()
+    """Return the logits behind every strand, (strands, vocabulary), as the model is made.
+
+    Nothing looks ahead: what fills up a shorter row, behind what is read, changes nothing.
+    """
+    rows = [[*s.tokens, *[0] * (LENGTH - len(s.tokens))] for s in strands]
+    logits = model(input_ids=torch.tensor(rows, device=model.device), use_cache=False).logits
+    return torch.stack(
+        [row[len(s.tokens) - 1] for row, s in zip(logits, strands, strict=True)]
+    ).float()
 
 
 def _apart(found: Tensor, expected: Tensor) -> float:
