@@ -85,12 +85,18 @@ class Loglikelihood:
     `messages` are rendered by the candidate's chat template; `context` follows them as it is.
     With neither, the continuation is scored from the start of the text. `per_token` asks for
     what membership attacks look at, for every token of the continuation.
+
+    A masked model also reads `after`, what stands behind the continuation. With `shared_with`
+    only the tokens count that the continuation has in common with that other text: the score of
+    CrowS-Pairs (Nangia et al., EMNLP 2020, equation 1).
     """
 
     continuation: str
     messages: tuple[Message, ...] = ()
     context: str = ""
     per_token: bool = False
+    after: str = ""
+    shared_with: str = ""
     kind: Literal["loglikelihood"] = "loglikelihood"
 
 
@@ -150,13 +156,18 @@ class TokenStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """Log-probability of a continuation: natural logarithm, summed over its tokens."""
+    """Log-probability of a continuation: natural logarithm, summed over its tokens.
+
+    `pseudo` where every token was read off with all others in sight, as a masked model does: such
+    a sum is no probability of the text, and is never compared with one that is.
+    """
 
     total: float
     tokens: int
     prompt_tokens: int = 0
     greedy: bool | None = None  # every token was the likeliest one; None = not known
     per_token: tuple[TokenStatistics, ...] = ()  # where the request asked for them
+    pseudo: bool = False
     kind: Literal["likelihood"] = "likelihood"
 
 

@@ -31,6 +31,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "causal": "toetssteen.candidates.adapters:CausalAdapter",
         "chat": "toetssteen.candidates.adapters:ChatAdapter",
         "completions": "toetssteen.candidates.adapters:CompletionsAdapter",
+        "masked": "toetssteen.candidates.adapters:MaskedAdapter",
         "scripted": "toetssteen.candidates.scripted:ScriptedAdapter",
     },
     "scorers": {

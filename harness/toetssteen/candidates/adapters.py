@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from toetssteen.candidates import Candidate
-from toetssteen.candidates.weights import locate
+from toetssteen.candidates.weights import LocalWeights, locate
 from toetssteen.errors import ContentError
 from toetssteen.records import Capability
 from toetssteen.spec import CandidateSpec
@@ -24,16 +24,31 @@ class CausalAdapter:
 
     def identify(self, card: CandidateSpec, folder: Path) -> str:
         """Return the sha256 that the weights are known by."""
-        if card.weights is None:
-            raise ContentError(folder, "weights: is required for the adapter causal")
-        return locate(card.weights, folder).digest
+        return _weights(card, folder).digest
 
     def open(self, card: CandidateSpec, folder: Path) -> Candidate:
         """Load weights and tokenizer."""
-        if card.weights is None:
-            raise ContentError(folder, "weights: is required for the adapter causal")
         module = import_module("toetssteen.candidates.causal")
-        candidate: Candidate = module.open_causal(card, locate(card.weights, folder))
+        candidate: Candidate = module.open_causal(card, _weights(card, folder))
+        return candidate
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedAdapter:
+    """A masked language model such as BERT, run by transformers: pseudo-likelihoods."""
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.LOGLIKELIHOOD})
+
+    def identify(self, card: CandidateSpec, folder: Path) -> str:
+        """Return the sha256 that the weights are known by."""
+        if card.chat_template:
+            raise ContentError(folder, "chat_template: a masked model holds no conversations")
+        return _weights(card, folder).digest
+
+    def open(self, card: CandidateSpec, folder: Path) -> Candidate:
+        """Load weights and tokenizer."""
+        module = import_module("toetssteen.candidates.masked")
+        candidate: Candidate = module.open_masked(card, _weights(card, folder))
         return candidate
 
 
@@ -69,6 +84,12 @@ class CompletionsAdapter:
         """Ask the service once, to see that it can do what the card says."""
         candidate: Candidate = _endpoints().open_completions(card, folder)
         return candidate
+
+
+def _weights(card: CandidateSpec, folder: Path) -> LocalWeights:
+    if card.weights is None:
+        raise ContentError(folder, f"weights: is required for the adapter {card.adapter.name}")
+    return locate(card.weights, folder)
 
 
 def _endpoints() -> Any:  # noqa: ANN401 - a module

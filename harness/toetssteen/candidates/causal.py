@@ -11,9 +11,7 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging as transformers_logging
+from transformers import AutoModelForCausalLM
 
 from toetssteen.candidates import gguf
 from toetssteen.candidates.encoding import Encoder
@@ -24,6 +22,7 @@ from toetssteen.candidates.engines.packing import pack
 from toetssteen.candidates.engines.plain import Plain
 from toetssteen.candidates.engines.reading import Scored
 from toetssteen.candidates.engines.speaking import BENDING, Prompt, Speaker
+from toetssteen.candidates.loading import load
 from toetssteen.candidates.weights import LocalWeights
 from toetssteen.errors import CandidateError
 from toetssteen.records import (
@@ -63,27 +62,7 @@ def open_causal(card: CandidateSpec, weights: LocalWeights) -> "Causal":
     folder = weights.folder
     if weights.gguf is not None:
         folder = gguf.as_safetensors(folder, weights.gguf, weights.digest)
-    transformers_logging.disable_progress_bar()
-    if card.threads is not None:
-        torch.set_num_threads(card.threads)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=card.trust_remote_code
-        )
-        model = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=getattr(torch, card.dtype),
-            device_map="auto" if card.device == "auto" else None,
-            attn_implementation=card.attention,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=card.trust_remote_code,
-        )
-        if card.device != "auto":
-            model = model.to(card.device)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
-        raise CandidateError(f"{folder}: cannot be loaded: {_first_line(error)}") from None
-    model.eval()
+    model, tokenizer = load(folder, card, AutoModelForCausalLM)
     if card.compile:
         model.get_decoder().compile(dynamic=True)
     if card.chat_template and not tokenizer.chat_template:
@@ -171,7 +150,10 @@ class Causal:
         encoded = self._encoder.likelihoods(list(requests.values()))
         for place, tokens in zip(requests, encoded, strict=True):
             length = len(tokens.context) + len(tokens.continuation)
-            if not tokens.continuation:
+            request = requests[place]
+            if request.after or request.shared_with:
+                answers[place] = Failure("error", "a causal model cannot read ahead")
+            elif not tokens.continuation:
                 answers[place] = Failure("error", "the continuation has no tokens")
             elif length > self._room:
                 answers[place] = self._too_long(length)
@@ -251,7 +233,3 @@ def _end_tokens(model: Model, tokenizer: Model) -> frozenset[int]:
     configured = model.generation_config.eos_token_id
     listed = configured if isinstance(configured, list) else [configured]
     return frozenset(t for t in [*listed, tokenizer.eos_token_id] if t is not None)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -273,6 +273,8 @@ class Completions(_Compatible):
         return self._ask("completions", body, lambda reply: _continued(reply, request))
 
     def _score(self, request: Loglikelihood, text: str) -> Response:
+        if request.after or request.shared_with:
+            return Failure("error", "a service cannot be asked about what a text has before it")
         if request.per_token:
             return Failure("error", "a service gives no statistics over its vocabulary")
         # White space goes with the word behind it, as tokenizers join them (`encoding.py`).

@@ -17,6 +17,7 @@ from toetssteen.candidates.engines.budget import Budget
 from toetssteen.candidates.engines.matrices import lay_out, undo
 from toetssteen.candidates.engines.packed import Packed
 from toetssteen.candidates.engines.trees import Strand
+from toetssteen.candidates.loading import first_line
 
 Model = Any
 Tensor = Any
@@ -72,7 +73,7 @@ def _tried(model: Model, budget: Budget, rows: int, *, laid_out: bool) -> Packed
             raise CannotPackError("its attention does not say how far back it looks")  # noqa: TRY301
     # Whatever a model does with a row that it does not expect, the answer is the same.
     except Exception as error:  # noqa: BLE001
-        apart, why = inf, _first_line(error)
+        apart, why = inf, first_line(error)
     # Written so that an answer that is no number is refused too.
     if not apart <= TOLERANCE[model.dtype]:
         undo(model)
@@ -132,7 +133,3 @@ def _plainly(model: Model, strands: Sequence[Strand]) -> Tensor:
 
 def _apart(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max()) / (float(expected.std()) or 1.0)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
