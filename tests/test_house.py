@@ -15,7 +15,7 @@ TOP = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("words", [("--help",), ("list",)])
+@pytest.mark.parametrize("words", [("--help",), ("list",), ("list", "--candidates")])
 def test_names_are_listed_without_heavy_libraries(words: tuple[str, ...]) -> None:
     """`toets list` answers in half a second; that is only possible without these."""
     done = subprocess.run(

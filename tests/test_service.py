@@ -652,6 +652,28 @@ def test_a_card_for_weights_does_not_open_a_service(
     )
 
 
+def test_the_list_says_how_far_one_can_look(tmp_path: Path) -> None:
+    """Outside to inside; a card that cannot be read says so and hides nobody."""
+    models = tmp_path / "models"
+    models.mkdir()
+    common = "title: Dienst\nlicence: onbekend\nendpoint: {url: 'https://d.nl/v1', model: m"
+    for name, text in {
+        "a": f"adapter: {{name: chat}}\n{common}}}\n",
+        "b": f"adapter: {{name: chat}}\n{common}, logprobs: true}}\n",
+        "c": f"adapter: {{name: completions}}\n{common}}}\n",
+        "d": f"adapter: {{name: chatt}}\n{common}}}\n",
+    }.items():
+        (models / f"{name}.yaml").write_text(text, encoding="utf-8")
+    done = CliRunner().invoke(main, ["list", "--candidates", "--path", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    lines = {line.split()[0]: line for line in done.output.splitlines() if line.strip()}
+    assert "access text, licence onbekend, verified no" in lines["a"]
+    assert "access logprobs, licence" in lines["b"]
+    assert "access logprobs of given text, licence" in lines["c"]
+    assert "did you mean 'chat'?" in lines["d"]
+    assert "access weights, licence Apache-2.0, verified yes" in lines["smollm2-135m-instruct"]
+
+
 # --- the whole walk --------------------------------------------------------------------------
 
 CARD = """\

@@ -23,7 +23,7 @@ from toetssteen import cache
 from toetssteen.errors import ContentError, did_you_mean
 from toetssteen.records import Item
 from toetssteen.registry import call, load
-from toetssteen.spec import PluginRef
+from toetssteen.spec import PluginRef, beside
 
 # Rows that are read in one go; of so many only the place of the first is kept.
 ROWS_TOGETHER = 64
@@ -295,20 +295,6 @@ def read_table(source: PluginRef, *, yaml_file: Path) -> Table:
     if not isinstance(table, Table):
         raise TypeError(f"items source {source.name!r} returned {type(table).__name__}, not Table")
     return table
-
-
-def beside(yaml_file: Path, ref: PluginRef) -> Path | None:
-    """Return the file a plugin stands in, if it has one; only files beside the YAML are run.
-
-    Raises:
-        ContentError: it lies outside the folder of the YAML.
-    """
-    if ref.file is None:
-        return None
-    place = (yaml_file.parent / ref.file).resolve()
-    if not place.is_relative_to(yaml_file.parent.resolve()):
-        raise ContentError(yaml_file, f"file: {ref.file}: lies outside the folder of the YAML")
-    return place
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,20 @@ class PluginRef(Spec):
     args: dict[str, Any] = Field(default_factory=dict)
 
 
+def beside(yaml_file: Path, ref: PluginRef) -> Path | None:
+    """Return the file a plugin stands in, if it has one; only files beside the YAML are run.
+
+    Raises:
+        ContentError: it lies outside the folder of the YAML.
+    """
+    if ref.file is None:
+        return None
+    place = (yaml_file.parent / ref.file).resolve()
+    if not place.is_relative_to(yaml_file.parent.resolve()):
+        raise ContentError(yaml_file, f"file: {ref.file}: lies outside the folder of the YAML")
+    return place
+
+
 class SubjectRef(Spec):
     """A control's subject, one of a fixed few, with its arguments."""
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
+from toetssteen.catalog import Card
 from toetssteen.errors import CandidateError
 from toetssteen.records import Capability, Request, Response
-from toetssteen.spec import CandidateSpec
+from toetssteen.registry import load
+from toetssteen.spec import CandidateSpec, beside
 
 
 class CandidateStoppedError(CandidateError):
@@ -63,3 +65,14 @@ class Adapter(Protocol):
             CandidateError: it cannot be opened; says why.
         """
         ...
+
+
+def load_adapter(card: Card) -> Adapter:
+    """Return the adapter that a card names.
+
+    Raises:
+        UsageError: there is none of that name, or its file does not define it.
+    """
+    ref = card.spec.adapter
+    made = load("adapters", ref.name, file=beside(card.file, ref), where=f"{card.file}: adapter")
+    return cast("Adapter", made())

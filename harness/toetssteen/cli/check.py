@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 import numpy as np
 
+from toetssteen.candidates import load_adapter
 from toetssteen.catalog import Catalog, Task
 from toetssteen.cli import options
 from toetssteen.errors import ToetsError
 from toetssteen.run.controls import run_control
-from toetssteen.run.plan import LoadedTask, load_adapter, load_task
+from toetssteen.run.plan import LoadedTask, load_task
 
 
 @click.command("check")

@@ -5,19 +5,25 @@ from pathlib import Path
 import click
 
 from toetssteen import registry
+from toetssteen.candidates import load_adapter
+from toetssteen.candidates.access import access
 from toetssteen.catalog import Catalog
 from toetssteen.cli import options
-from toetssteen.errors import ContentError
+from toetssteen.errors import ContentError, UsageError
 
 PLUGINS: tuple[registry.Kind, ...] = ("adapters", "scorers", "metrics", "meters", "items")
 
 
 @click.command("list")
 @options.path
+@click.option("--candidates", is_flag=True, help="List only the candidates, and how to reach in.")
 @click.option("--plugins", is_flag=True, help="List the plugins too, with where they come from.")
-def command(paths: tuple[Path, ...], *, plugins: bool) -> None:
+def command(paths: tuple[Path, ...], *, candidates: bool, plugins: bool) -> None:
     """List suites, tasks and candidates. A file that cannot be read is listed with its fault."""
     catalog = options.open_catalog(paths)
+    if candidates:
+        _section("Candidates", {n: _reach(catalog, n) for n in catalog.candidate_files})
+        return
     _section("Suites", {name: _suite(catalog, name) for name in catalog.suite_files})
     _section("Tasks", {name: _task(catalog, name) for name in catalog.task_files})
     _section("Candidates", {name: _candidate(catalog, name) for name in catalog.candidate_files})
@@ -59,5 +65,20 @@ def _candidate(catalog: Catalog, name: str) -> str:
     return f"{spec.title} ({spec.adapter.name}, {spec.licence}{verified})"
 
 
-def _fault(error: ContentError) -> str:
+def _reach(catalog: Catalog, name: str) -> str:
+    """Say of a candidate what it lets us see, and under which licence it comes."""
+    try:
+        card = catalog.candidate(name)
+        adapter = load_adapter(card)
+    except UsageError as error:
+        return _fault(error)
+    spec = card.spec
+    verified = "yes" if spec.verified else "no"
+    return (
+        f"{spec.title}: adapter {spec.adapter.name}, access {access(spec, adapter)}, licence "
+        f"{spec.licence}, verified {verified}"
+    )
+
+
+def _fault(error: UsageError) -> str:
     return click.style(f"cannot be read: {str(error).splitlines()[0]}", fg="red")

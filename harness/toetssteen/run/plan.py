@@ -5,20 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from toetssteen import cache
-from toetssteen.candidates import Adapter
+from toetssteen.candidates import Adapter, load_adapter
 from toetssteen.catalog import Card, Task
-from toetssteen.items import beside, read_table, to_items
+from toetssteen.items import read_table, to_items
 from toetssteen.metrics import Metric
 from toetssteen.records import Item, Request
 from toetssteen.registry import Kind, call, load
 from toetssteen.run.controls import LoadedControl, load_control
 from toetssteen.scorers import Scorer
-from toetssteen.spec import PACING, PluginRef
+from toetssteen.spec import PACING, PluginRef, beside
 
 # Raise when the same answers would be kept or keyed in another way.
 SCHEMA = 1
@@ -120,13 +120,6 @@ def make_plan(card: Card, tasks: Sequence[Task], *, seed: int, limit: int | None
         seed=seed,
         limit=limit,
     )
-
-
-def load_adapter(card: Card) -> Adapter:
-    """Return the adapter that a card names."""
-    ref = card.spec.adapter
-    made = load("adapters", ref.name, file=beside(card.file, ref), where=f"{card.file}: adapter")
-    return cast("Adapter", made())
 
 
 def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
