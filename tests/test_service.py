@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import signal
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,7 @@ from toetssteen.candidates.adapters import ChatAdapter, CompletionsAdapter
 from toetssteen.candidates.openai import open_chat, open_completions
 from toetssteen.candidates.pacing import Bucket, wait_after
 from toetssteen.candidates.service import Service
+from toetssteen.catalog import Card
 from toetssteen.cli import main
 from toetssteen.errors import CandidateError, ContentError
 from toetssteen.records import (
@@ -36,9 +38,10 @@ from toetssteen.records import (
     Message,
     Sampling,
 )
-from toetssteen.spec import CandidateSpec, parse
+from toetssteen.run.plan import make_plan
+from toetssteen.spec import PACING, CandidateSpec, EndpointSpec, parse
 
-KEY = "sk-geheim-0123456789"
+KEY = "sk/geheim+0123456789="
 Raw = dict[str, Any]
 
 
@@ -174,7 +177,7 @@ def card(
         "title": "Dienst",
         "adapter": {"name": adapter},
         "licence": "onbekend",
-        "endpoint": {"url": url, "model": "model-x", **endpoint},
+        "endpoint": {"url": url, "model": "model-x"} | endpoint,
         **(more or {}),
     }
     return parse(CandidateSpec, raw, "dienst.yaml")
@@ -282,6 +285,8 @@ def test_who_answers_is_written_down_and_so_is_a_change(serve: Serve, tmp_path: 
         ({"content": "Ja.", "reasoning": "Even denken."}, "Ja.", "Even denken."),
         ({"content": "<think>Even denken.</think>\n\nJa."}, "Ja.", "Even denken."),
         ({"content": "<think>Even denk"}, "", "Even denk"),
+        ({"content": "Even denken.</think>\n\nJa."}, "Ja.", "Even denken."),
+        ({"content": "<think>b</think>Ja.", "reasoning": "a"}, "Ja.", "a\n\nb"),
         ({"content": "Ja, <think> is een tag."}, "Ja, <think> is een tag.", ""),
         ({"content": [{"type": "text", "text": "J"}, {"type": "text", "text": "a"}]}, "Ja", ""),
         ({"content": None}, "", ""),
@@ -378,6 +383,9 @@ def test_log_probabilities_come_with_the_answer(serve: Serve, tmp_path: Path) ->
     [
         (lambda _, h: h.reply(200, "<html>Welkom</html>"), "not a JSON object: '<html>Welkom"),
         (lambda _, h: h.reply(200, {"hello": 1}), "the reply has no choices"),
+        (lambda _, h: h.reply(200, "[" * 100_000), "the reply is not a JSON object"),
+        (lambda _, h: h.reply(200, {"error": {"message": "stuk"}}), "reports an error: 'stuk'"),
+        (lambda _, h: h.reply(200, "geen gzip", Content_Encoding="gzip"), "cannot be unpacked"),
         (lambda _, h: h.reply(401, {"error": {"message": "bad key"}}), "a call without a key is"),
         (lambda _, h: h.reply(404, {"error": "no model-x"}), "no such address or model"),
         (lambda _, h: h.reply(302, "", Location="https://elders.nl"), "HTTP 302"),
@@ -512,10 +520,8 @@ def test_a_service_that_is_gone_ends_the_run_with_what_it_said(
     ) as caught:
         candidate.answer([ask(f"vraag {n}") for n in range(40)])
     responses = caught.value.responses
-    assert [r.kind for r in responses[:15] if r is not None] == ["generation"] * 5 + [
-        "failure"
-    ] * 9
-    assert responses[15:] == [None] * 25
+    # Those that were given up while it went down are asked again by the same command.
+    assert [r is not None for r in responses] == [True] * 5 + [False] * 35
 
 
 def test_waiting_grows_is_spread_and_obeys_the_service() -> None:
@@ -584,7 +590,8 @@ def test_the_key_is_sent_and_never_repeated(
 
     def indiscreet(body: Raw, handler: Handler) -> None:
         if body["messages"][-1]["content"] == "fout":
-            handler.reply(400, {"error": {"message": f"wrong with {KEY}"}})
+            escaped = KEY.replace("/", "\\/").replace("+", "\\u002b")
+            handler.reply(400, f'{{"error": {{"message": "wrong with {escaped}"}}}}')
         else:
             handler.reply(200, said(f"uw sleutel is {handler.headers['Authorization']}"))
 
@@ -618,6 +625,8 @@ def test_a_key_that_is_none_is_said_without_asking(
     ("endpoint", "problem"),
     [
         ({"url": "dienst.nl/v1"}, "should be an address"),
+        ({"url": "https://dienst.nl:99999/v1"}, "should be an address"),
+        ({"url": "https://dienst..nl/v1"}, "should be an address"),
         ({"url": "https://ik:geheim@dienst.nl/v1"}, "should hold no user, password or query"),
         ({"url": "https://dienst.nl/v1?key=geheim"}, "should hold no user, password or query"),
         ({"url": "http://dienst.nl/v1", "key_env": "K"}, "only sent over https"),
@@ -642,14 +651,44 @@ def test_a_card_for_weights_does_not_open_a_service(
     url = "https://dienst.nl/v1"
     with pytest.raises(ContentError, match="chat_template: is for weights"):
         adapter.identify(card(url, more={"chat_template": True}), tmp_path)
+    with pytest.raises(ContentError, match="completions know max_tokens only"):
+        adapter.identify(card(url, "completions", limit_key="max_completion_tokens"), tmp_path)
     with pytest.raises(ContentError, match="has no top_k"):
         adapter.identify(card(url, more={"sampling": {"top_k": 5}}), tmp_path)
     one, other = card(url), card(url + "/b")
     assert adapter.identify(one, tmp_path) != adapter.identify(other, tmp_path)
-    # A bigger budget or another key is no other candidate.
-    assert adapter.identify(one, tmp_path) == adapter.identify(
-        card(url, key_env="ANDERE", budget={"requests": 5}), tmp_path
-    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "same"),
+    [
+        ("key_env", "ANDERE", True),
+        ("ca_file", "ca.pem", True),
+        ("concurrency", 9, True),
+        ("requests_per_minute", 9, True),
+        ("timeout_seconds", 9, True),
+        ("attempts", 9, True),
+        ("price", {"euros_per_million_prompt_tokens": 1, "euros_per_million_tokens": 1}, True),
+        ("budget", {"requests": 9}, True),
+        ("logprobs", True, False),
+        ("limit_key", "max_completion_tokens", False),
+        ("model", "model-y", False),
+    ],
+)
+def test_how_a_service_is_paced_is_no_part_of_who_it_is(
+    tmp_path: Path,
+    key: str,
+    value: Any,
+    same: bool,  # noqa: FBT001
+) -> None:
+    """A bigger budget continues the run; another setting that may change an answer does not."""
+
+    def fingerprint(**endpoint: Any) -> str:
+        spec = card("https://dienst.nl/v1", **endpoint)
+        return make_plan(Card("dienst", tmp_path / "dienst.yaml", spec), [], seed=1).fingerprint
+
+    assert PACING | {"logprobs", "limit_key", "model", "url"} == set(EndpointSpec.model_fields)
+    assert (fingerprint() == fingerprint(**{key: value})) is same
 
 
 def test_the_list_says_how_far_one_can_look(tmp_path: Path) -> None:
@@ -672,6 +711,115 @@ def test_the_list_says_how_far_one_can_look(tmp_path: Path) -> None:
     assert "access logprobs of given text, licence" in lines["c"]
     assert "did you mean 'chat'?" in lines["d"]
     assert "access weights, licence Apache-2.0, verified yes" in lines["smollm2-135m-instruct"]
+
+
+def test_a_torn_character_is_kept_as_one_that_can_be_written(serve: Serve, tmp_path: Path) -> None:
+    """Half an emoji is valid JSON, and in no file."""
+    text = '{"choices": [{"message": {"content": "ja \\ud83d"}, "finish_reason": "stop"}]}'
+    stub = serve(lambda _, handler: handler.reply(200, text))
+    (answer,) = opened(card(stub.url), tmp_path).answer([ask("ja?")])
+    assert isinstance(answer, Generation)
+    assert answer.text == "ja \ufffd"
+
+
+def test_a_start_token_that_is_counted_shifts_nothing(serve: Serve, tmp_path: Path) -> None:
+    """VLLM puts the start token before the text and counts its letters too."""
+
+    def counting(body: Raw, handler: Handler) -> None:
+        reply = echoed(body["prompt"])
+        found = reply["choices"][0]["logprobs"]
+        found["tokens"] = ["<s>", *found["tokens"]]
+        found["text_offset"] = [0, *(at + 3 for at in found["text_offset"])]
+        found["token_logprobs"] = [None, -1.0, *found["token_logprobs"][1:]]
+        handler.reply(200, reply)
+
+    candidate = opened(card(serve(counting).url, "completions"), tmp_path)
+    (answer,) = candidate.answer([Loglikelihood(" het loket", context="Ga naar")])
+    assert answer == Likelihood(-8.0, tokens=2, prompt_tokens=2)
+
+
+def test_offsets_that_do_not_fit_the_text_are_found_at_the_start(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """Counted in bytes, every place behind an accent is one too far."""
+
+    def in_bytes(body: Raw, handler: Handler) -> None:
+        reply = echoed(body["prompt"])
+        found = reply["choices"][0]["logprobs"]
+        found["text_offset"] = [len(body["prompt"][:at].encode()) for at in found["text_offset"]]
+        handler.reply(200, reply)
+
+    with pytest.raises(CandidateError, match="text_offset does not fit the text"):
+        opened(card(serve(in_bytes).url, "completions"), tmp_path)
+
+
+def test_a_flagged_prompt_is_no_refused_key(serve: Serve, tmp_path: Path) -> None:
+    """Some services answer a prompt they do not like with 403, others with a code."""
+
+    def moderated(body: Raw, handler: Handler) -> None:
+        match body["messages"][-1]["content"]:
+            case "403":
+                handler.reply(403, {"error": {"message": "flagged"}})
+            case "code":
+                handler.reply(400, {"error": {"message": "flagged", "code": "content_filter"}})
+            case _:
+                parrot(body, handler)
+
+    answers = opened(card(serve(moderated).url), tmp_path).answer([ask("403"), ask("code")])
+    assert [a.why for a in answers if isinstance(a, Failure)] == ["refused", "refused"]
+
+
+def test_an_answer_that_is_whole_though_late_is_not_asked_for_again(
+    serve: Serve, tmp_path: Path
+) -> None:
+    times = iter([0.0] * 4 + [99.0] * 99)  # late at the first look after the whole answer
+    stub = serve(parrot)
+    spec = card(stub.url)
+    assert spec.endpoint is not None
+    service = Service(spec.endpoint, tmp_path, wait=lambda _: None, clock=lambda: next(times))
+    assert isinstance(service.post("chat/completions", {"messages": [{"content": "ja?"}]}), dict)
+    assert isinstance(service.post("chat/completions", {"messages": [{"content": "ja?"}]}), dict)
+    assert len(stub.bodies) == 2
+    service.close()
+
+
+def test_whoever_presses_ctrl_c_keeps_what_was_answered(serve: Serve, tmp_path: Path) -> None:
+    count = iter(range(1000))
+
+    def interrupting(body: Raw, handler: Handler) -> None:
+        parrot(body, handler)
+        if next(count) == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    def raised(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    candidate = opened(card(serve(interrupting).url, concurrency=1), tmp_path)
+    before = signal.signal(signal.SIGINT, raised)
+    try:
+        with pytest.raises(CandidateStoppedError) as caught:
+            candidate.answer([ask(f"vraag {n}") for n in range(200)])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert caught.value.interrupted
+    answered = [r is not None for r in caught.value.responses]
+    assert 5 <= sum(answered) < 200
+    assert answered == sorted(answered, reverse=True)
+
+
+def test_a_neighbour_is_not_asked_through_a_proxy(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key for this machine would leave it, and not encrypted."""
+    stub = serve(parrot)
+    elsewhere = serve(lambda _, handler: handler.reply(200, said("ik luister mee")))
+    monkeypatch.setenv("HTTP_PROXY", elsewhere.url.removesuffix("/v1"))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    (answer,) = opened(card(stub.url), tmp_path).answer([ask("ja?")])
+    assert isinstance(answer, Generation)
+    assert answer.text == "JA?"
+    assert elsewhere.bodies == []
 
 
 # --- the whole walk --------------------------------------------------------------------------
@@ -717,7 +865,8 @@ def test_a_run_that_ran_out_of_budget_continues_and_nowhere_is_the_key(
     assert "the budget of 12 requests is spent" in first.output
     second = run(100)
     assert second.exit_code == 0, second.output
-    asked = Counter(json.dumps(body["messages"]) for body in stub.bodies if body["max_tokens"] > 1)
+    asked = Counter(json.dumps(body["messages"]) for body in stub.bodies)
+    assert asked.pop('[{"role": "user", "content": "Ja?"}]') == 2  # each call tries it out
     assert len(asked) == 32
     assert set(asked.values()) == {1}
     read = [path for path in tmp_path.rglob("*") if path.is_file()]

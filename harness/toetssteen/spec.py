@@ -4,6 +4,7 @@ Unknown keys are refused, every field has one type, and an error names file, fie
 correction. After this door nothing asks `isinstance` again.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -28,7 +29,8 @@ from toetssteen.records import Sampling, Status
 # How some texts must be written, and what to say when one is not.
 DIGEST = r"^[0-9a-f]{64}$"
 COMMIT = r"^[0-9a-f]{40}$"
-VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+VARIABLE = r"^[A-Z_][A-Z0-9_]*$"
+HOST = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f:.]+"
 IDENTIFIER = r"^[a-z][a-z0-9_]*$"
 DISTRIBUTION = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 REQUIREMENT = r"^urn:nl:ak:ver:[a-z]+-[0-9]{2}$"
@@ -39,7 +41,10 @@ WRITTEN: Mapping[str, str] = {
         "should be a commit, 40 hex digits: a branch or tag moves, and then nobody can say what "
         "was tested; the hub shows the commit under Files, History"
     ),
-    VARIABLE: "should be the name of an environment variable; never put the key itself on a card",
+    VARIABLE: (
+        "should be the name of an environment variable, in capitals; the key itself never stands "
+        "on a card"
+    ),
     IDENTIFIER: "should be lower-case letters, digits and _, and begin with a letter",
     DISTRIBUTION: "should be the name of a distribution: letters, digits and . _ -",
 }
@@ -288,18 +293,26 @@ class EndpointSpec(Spec):
     price: PriceSpec | None = None
     budget: BudgetSpec | None = None
 
+    @property
+    def near(self) -> bool:
+        """Is it this machine?"""
+        return urlsplit(self.url).hostname in {"localhost", "127.0.0.1", "::1"}
+
     @model_validator(mode="after")
     def _an_address_that_may_carry_a_key(self) -> "EndpointSpec":
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(self.url)
+            known = parts.port != 0 and re.fullmatch(HOST, parts.hostname or "")
+        except ValueError:  # no such port, or brackets that do not close
+            known = None
+        if not known or parts.scheme not in {"http", "https"}:
             raise ValueError("url: should be an address, such as https://example.nl/v1")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError(
                 "url: should hold no user, password or query: a card is read by many; name the "
                 "environment variable that holds the key in key_env"
             )
-        near = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-        if self.key_env and parts.scheme == "http" and not near:
+        if self.key_env and parts.scheme == "http" and not self.near:
             raise ValueError("url: a key is only sent over https, or to this machine itself")
         return self
 

@@ -17,12 +17,20 @@ class CandidateStoppedError(CandidateError):
     Args:
         message: why, and what to do.
         responses: what was answered of the requests in flight, in their order; None for the rest.
+        interrupted: by whoever sits at the keyboard.
     """
 
-    def __init__(self, message: str, responses: Sequence[Response | None] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        responses: Sequence[Response | None] = (),
+        *,
+        interrupted: bool = False,
+    ) -> None:
         """Keep what was answered: it was paid for."""
         super().__init__(message)
         self.responses = responses
+        self.interrupted = interrupted
 
 
 class Candidate(Protocol):

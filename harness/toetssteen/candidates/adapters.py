@@ -103,6 +103,8 @@ def _identify_endpoint(card: CandidateSpec, folder: Path) -> str:
         raise ContentError(
             folder, "chat_template: is for weights; a service applies its own, or none"
         )
+    if card.adapter.name == "completions" and card.endpoint.limit_key != "max_tokens":
+        raise ContentError(folder, "endpoint.limit_key: completions know max_tokens only")
     if card.sampling is not None and card.sampling.top_k is not None:
         raise ContentError(folder, "sampling.top_k: an OpenAI-compatible service has no top_k")
     known = {"adapter": card.adapter.name, "url": card.endpoint.url, "model": card.endpoint.model}

@@ -2,14 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event, Lock
+from threading import Lock
 from typing import Any
 
 from toetssteen.candidates import Candidate, CandidateStoppedError
-from toetssteen.candidates.service import Reply, Service, Unusable
+from toetssteen.candidates.service import GivenUp, Reply, Service, Unusable
 from toetssteen.errors import CandidateError
 from toetssteen.records import (
     Failure,
@@ -29,11 +29,14 @@ FINISHES: Mapping[str, Finish] = {
     "stop": "stop",
     "eos": "stop",
     "length": "length",
+    "model_length": "length",
     "content_filter": "filtered",
 }
 THINKING = ("<think>", "</think>")
 PROBE_ATTEMPTS = 3
-MOST_NAMES = 20  # that a service is remembered by: one that names itself anew each time has none
+PROBE_TOKENS = 16  # the least that every service accepts
+# A service may name itself anew each time: no more names than this are kept, and no longer ones.
+MOST_NAMES, MOST_LETTERS = 20, 200
 
 
 class _Unreadable(Exception):  # noqa: N818 - becomes a Failure, never leaves this module
@@ -78,32 +81,39 @@ class _Compatible(ABC):
         Raises:
             CandidateStoppedError: the service can or may be asked no more; holds what it said.
         """
-        stop = Event()
+        responses: list[Response | None] = [None] * len(requests)
         reasons: list[str] = []
 
-        def one(request: Request) -> Response | None:
-            if stop.is_set():
-                return None
+        def one(place: int) -> None:
             try:
-                return self._answer(request)
+                responses[place] = self._answer(requests[place])
             except Unusable as error:
-                stop.set()
+                self._service.halt()
                 reasons.append(str(error))
-                return None
 
         with ThreadPoolExecutor(self._spec.concurrency, thread_name_prefix="service") as pool:
             try:
-                responses = list(pool.map(one, requests))
+                for asked in [pool.submit(one, place) for place in range(len(requests))]:
+                    asked.result()
+            except KeyboardInterrupt:
+                self._service.halt()  # what is under way still comes in: it will be charged
+                interrupted = True
             except BaseException:
-                stop.set()  # what waits is not sent any more
+                self._service.halt()
                 raise
-        if reasons:
+            else:
+                interrupted = False
+        if reasons or interrupted:
+            # Who was given up while the service went down may be asked again.
+            kept = [None if isinstance(r, GivenUp) else r for r in responses]
+            why = "interrupted" if interrupted else reasons[0]
             raise CandidateStoppedError(
-                f"{self._spec.url}: {reasons[0]}; what was answered is kept, and the same command "
+                f"{self._spec.url}: {why}; what was answered is kept, and the same command "
                 "continues",
-                responses,
+                kept,
+                interrupted=interrupted,
             )
-        return [response for response in responses if response is not None]
+        return [Failure(r.why, r.reason) if isinstance(r, GivenUp) else r for r in responses if r]
 
     @abstractmethod
     def probe(self) -> None:
@@ -159,11 +169,15 @@ class _Compatible(ABC):
                 ("model", self._models),
                 ("system_fingerprint", self._fingerprints),
             ):
-                said = str(reply.get(name) or "")
+                said = str(reply.get(name) or "")[:MOST_LETTERS]
                 if said and (said in seen or len(seen) < MOST_NAMES):
                     seen[said] += 1
         tokens, prompt_tokens = _usage(reply)
         self._service.purse.pay(prompt_tokens or 0, tokens or 0)
+        budget = self._spec.budget
+        uncounted = tokens is None or prompt_tokens is None
+        if budget is not None and budget.euros is not None and uncounted:
+            self._service.halt()  # this answer is kept, and nobody knows what the next would cost
 
     def _probed(self, path: str, body: Mapping[str, Any]) -> Reply:
         """Send a probe and return its reply.
@@ -180,7 +194,7 @@ class _Compatible(ABC):
         if isinstance(reply, Failure):
             raise self._cannot(reply.reason)
         budget = self._spec.budget
-        if budget is not None and budget.euros is not None and _usage(reply)[0] is None:
+        if budget is not None and budget.euros is not None and None in _usage(reply):
             raise self._cannot("it counts no tokens (usage), so a budget in euros cannot be kept")
         self._note(reply)
         return reply
@@ -217,10 +231,9 @@ class Chat(_Compatible):
     """A service for conversations."""
 
     def probe(self) -> None:
-        """Ask for one word, with log-probabilities if the card promises them."""
-        body = {"messages": [{"role": "user", "content": "Ja?"}], self._spec.limit_key: 1}
-        asked = {"logprobs": True} if self._spec.logprobs else {}
-        reply = self._probed("chat/completions", {**body, **asked})
+        """Ask something small with all settings of the card, as the tasks will."""
+        asked = Generate((Message("user", "Ja?"),), PROBE_TOKENS, logprobs=self._spec.logprobs)
+        reply = self._probed("chat/completions", self._body(asked))
         try:
             choice = _choice(reply)
             _message(choice)
@@ -236,10 +249,13 @@ class Chat(_Compatible):
             return Failure("error", "the beginning of an answer cannot be given to a conversation")
         if refused := self._refuses(request):
             return refused
-        body = {"messages": self._turns(request), **self._settings(request)}
-        if request.logprobs:
-            body["logprobs"] = True
-        return self._ask("chat/completions", body, lambda reply: _said(reply, request))
+        return self._ask(
+            "chat/completions", self._body(request), lambda reply: _said(reply, request)
+        )
+
+    def _body(self, request: Generate) -> dict[str, Any]:
+        asked = {"logprobs": True} if request.logprobs else {}
+        return {"messages": self._turns(request), **self._settings(request), **asked}
 
     def _turns(self, request: Generate) -> list[dict[str, str]]:
         messages = request.messages or (Message("user", request.context),)
@@ -253,9 +269,10 @@ class Completions(_Compatible):
 
     def probe(self) -> None:
         """Ask how likely a text is that is certainly several tokens long."""
-        reply = self._probed("completions", _echo("Een twee drie vier"))
+        # With a letter that takes more than one byte: some count bytes, and we count letters.
+        reply = self._probed("completions", _echo("Eén café drie vier"))
         try:
-            _likelihood(reply, "Een twee", " drie vier")
+            _likelihood(reply, "Eén café", " drie vier")
         except _Unreadable as error:
             raise self._cannot(
                 f"{error}; a service without echo is opened with the adapter chat"
@@ -332,7 +349,7 @@ def _message(choice: Mapping[str, Any]) -> dict[str, Any]:
 def _finish(choice: Mapping[str, Any]) -> Finish:
     said = choice.get("finish_reason")
     if not isinstance(said, str) or said not in FINISHES:
-        raise _Unreadable(f"it ended with the unknown finish_reason {said!r}")
+        raise _Unreadable(f"it ended with the unknown finish_reason {str(said)[:40]!r}")
     return FINISHES[said]
 
 
@@ -342,7 +359,8 @@ def _said(reply: Reply, request: Generate) -> Response:
     message = _message(choice)
     if message.get("refusal"):
         return Failure("refused", str(message["refusal"])[:200])
-    text, thought = _split_thinking(_text_of(message.get("content")))
+    text, inside = _split_thinking(_text_of(message.get("content")))
+    beside = str(message.get("reasoning_content") or message.get("reasoning") or "")
     tokens, prompt_tokens = _usage(reply)
     return Generation(
         text=text,
@@ -350,7 +368,7 @@ def _said(reply: Reply, request: Generate) -> Response:
         tokens=tokens,
         prompt_tokens=prompt_tokens,
         logprobs=_logprobs(choice) if request.logprobs else (),
-        reasoning=str(message.get("reasoning_content") or message.get("reasoning") or thought),
+        reasoning="\n\n".join(filter(None, (beside, inside))),
     )
 
 
@@ -375,10 +393,13 @@ def _split_thinking(text: str) -> tuple[str, str]:
     A text that is cut off while thinking holds no answer yet.
     """
     begin, end = THINKING
-    if not text.lstrip().startswith(begin):
-        return text, ""
-    thought, closed, answer = text.lstrip().removeprefix(begin).partition(end)
-    return (answer.lstrip(), thought.strip()) if closed else ("", thought.strip())
+    thought, closed, answer = text.partition(end)
+    opened = thought.lstrip().startswith(begin)
+    if not opened and (not closed or begin in thought):
+        return text, ""  # no thinking, or tags that stand in the middle of an answer
+    # The template of some models opens the tag, so that only its end is said.
+    thought = thought.lstrip().removeprefix(begin).strip()
+    return (answer.lstrip() if closed else "", thought)
 
 
 def _logprobs(choice: Mapping[str, Any]) -> tuple[float, ...]:
@@ -388,7 +409,7 @@ def _logprobs(choice: Mapping[str, Any]) -> tuple[float, ...]:
         raise _Unreadable("no log-probabilities came back though they were asked for")
     try:
         return tuple(float(token["logprob"]) for token in content)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise _Unreadable("its log-probabilities are no numbers") from None
 
 
@@ -400,7 +421,7 @@ def _continued(reply: Reply, request: Generate) -> Response:
     tokens, prompt_tokens = _usage(reply)
     logprobs: tuple[float, ...] = ()
     if request.logprobs:
-        logprobs = tuple(number for _, number in _echoed(choice) if number is not None)
+        logprobs = tuple(_numbers(_token_logprobs(choice).get("token_logprobs")))
     return Generation(text, _finish(choice), tokens, prompt_tokens, logprobs)
 
 
@@ -413,34 +434,60 @@ def _echo(text: str) -> dict[str, Any]:
 def _likelihood(reply: Reply, context: str, continuation: str) -> Likelihood:
     """Add up the tokens that begin inside the continuation.
 
-    A token that begins in the context and ends in the continuation belongs to the context: the
-    rule of ADR 0004.
+    A token that begins in the context and ends in the continuation belongs to the context, as in
+    ADR 0004.
     """
     start, end = len(context), len(context) + len(continuation)
-    numbers = [number for offset, number in _echoed(_choice(reply)) if start <= offset < end]
+    echoed = list(_echoed(_choice(reply), context + continuation))
+    numbers = [number for offset, number in echoed if start <= offset < end]
     known = [number for number in numbers if number is not None]
     if not known or len(known) < len(numbers):
         raise _Unreadable("no log-probabilities of the given text came back (echo, logprobs)")
-    before = sum(offset < start for offset, _ in _echoed(_choice(reply)))
+    before = sum(offset < start for offset, _ in echoed)
     return Likelihood(total=sum(known), tokens=len(known), prompt_tokens=before)
 
 
-def _echoed(choice: Mapping[str, Any]) -> list[tuple[int, float | None]]:
-    """Return where every token begins and its log-probability; the first of a text has none."""
+def _echoed(choice: Mapping[str, Any], text: str) -> Iterator[tuple[int, float | None]]:
+    """Give where every token of the text begins, and its log-probability; the first has none.
+
+    Each token has to stand where it is said to stand: some services count a start token that is
+    not in the text, or bytes instead of letters, and would be read a little beside the mark.
+    """
+    found = _token_logprobs(choice)
+    tokens, offsets = found.get("tokens"), found.get("text_offset")
+    numbers = _numbers(found.get("token_logprobs"), gaps=True)
+    if not isinstance(tokens, list) or not isinstance(offsets, list):
+        raise _Unreadable("its log-probabilities have no tokens or text_offset")
+    if not len(tokens) == len(offsets) == len(numbers):
+        raise _Unreadable("it gives another number of tokens than of log-probabilities")
+    first = str(tokens[0]) if tokens else ""
+    marks = 0 if text.startswith(first) else len(first)
+    for token, offset, number in zip(tokens, offsets, numbers, strict=True):
+        if type(offset) is not int:
+            raise _Unreadable("its text_offset holds no whole numbers")
+        if offset < marks or (marks and token == first and number is None):
+            continue  # the start token
+        place = offset - marks
+        torn = "\ufffd" in str(token) or str(token).startswith("bytes:")
+        if place < len(text) and not torn and not text.startswith(str(token), place):
+            raise _Unreadable("its text_offset does not fit the text it was given")
+        yield place, number
+
+
+def _token_logprobs(choice: Mapping[str, Any]) -> Mapping[str, Any]:
     found = choice.get("logprobs")
     if not isinstance(found, dict):
         raise _Unreadable("no log-probabilities came back though they were asked for")
-    offsets, numbers = found.get("text_offset"), found.get("token_logprobs")
-    if not isinstance(offsets, list) or not isinstance(numbers, list):
-        raise _Unreadable("its log-probabilities have no text_offset or token_logprobs")
-    if len(offsets) != len(numbers):
-        raise _Unreadable("it gives another number of offsets than of log-probabilities")
+    return found
+
+
+def _numbers(given: object, *, gaps: bool = False) -> list[Any]:
+    """Return log-probabilities; with `gaps`, None where there is none."""
+    if not isinstance(given, list):
+        raise _Unreadable("its log-probabilities have no token_logprobs")
     try:
-        return [
-            (int(offset), None if number is None else float(number))
-            for offset, number in zip(offsets, numbers, strict=True)
-        ]
-    except (TypeError, ValueError):
+        return [None if gaps and number is None else float(number) for number in given]
+    except (TypeError, ValueError, OverflowError):
         raise _Unreadable("its log-probabilities are no numbers") from None
 
 
@@ -449,4 +496,9 @@ def _usage(reply: Reply) -> tuple[int | None, int | None]:
     usage = reply.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     said, read = counts.get("completion_tokens"), counts.get("prompt_tokens")
-    return (said if isinstance(said, int) else None, read if isinstance(read, int) else None)
+    return _count(said), _count(read)
+
+
+def _count(given: object) -> int | None:
+    # True is an int too, and a negative count would lower the bill.
+    return given if type(given) is int and given >= 0 else None

@@ -80,7 +80,7 @@ def _asked_wait(asked: str | None, now: datetime) -> float:
     except ValueError:
         try:
             then = parsedate_to_datetime(asked)
-        except ValueError:
+        except (ValueError, OverflowError):
             return 0.0  # a header that says nothing we can read asks for nothing
         seconds = ((then if then.tzinfo else then.replace(tzinfo=UTC)) - now).total_seconds()
     # Not a number compares false both ways and would come through a plain min and max.

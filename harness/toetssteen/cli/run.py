@@ -19,6 +19,7 @@ from toetssteen.cli import options
 from toetssteen.cli.finish import finish, report_file, show
 from toetssteen.cli.folders import keep_profile, remember, run_folder
 from toetssteen.errors import TrackingError
+from toetssteen.meters import Meter, NoMeter
 from toetssteen.meters.powercap import best_meter
 from toetssteen.records import Record
 from toetssteen.run.collect import collect, count_pending
@@ -99,7 +100,7 @@ def ask(plan: Plan, store: Store, console: Console, *, retry_failed: bool) -> No
                     plan,
                     candidate,
                     store,
-                    meter=best_meter(),
+                    meter=meter_of(plan),
                     on_progress=on_progress,
                     retry_failed=retry_failed,
                 )
@@ -108,6 +109,14 @@ def ask(plan: Plan, store: Store, console: Console, *, retry_failed: bool) -> No
                 console.print(f"Stopped. What was answered is kept in {store.folder};")
                 console.print("the same command continues.")
                 raise click.exceptions.Exit(130) from None
+
+
+def meter_of(plan: Plan) -> Meter:
+    """Return the meter of the machine on which the candidate computes, if that is this one."""
+    endpoint = plan.card.spec.endpoint
+    if endpoint is None or endpoint.near:
+        return best_meter()
+    return NoMeter("the candidate runs elsewhere; only who runs it can read its counters")
 
 
 def _progress(console: Console) -> Progress:

@@ -111,6 +111,8 @@ def collect(
                     told, stopped = _ask(block, candidate, meter)
                     if told.answers:
                         writer.write(told)
+                    if stopped is not None and stopped.interrupted:
+                        raise KeyboardInterrupt
                     if stopped is not None:
                         raise stopped
                     on_progress(task.name, after, size)
