@@ -101,11 +101,11 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
-    """Return a lab with the task lab/many (4,000 items) and the candidate slow."""
+    """Return a lab with the task lab/many (6,000 items) and the candidate slow."""
     folder = tmp_path / "lab"
     (folder / "suites" / "lab").mkdir(parents=True)
     (folder / "models").mkdir()
-    rows = [{"id": str(i), "cluster": f"c{i % 40}", "prompt": f"vraag {i}"} for i in range(4000)]
+    rows = [{"id": str(i), "cluster": f"c{i % 40}", "prompt": f"vraag {i}"} for i in range(6000)]
     (folder / "suites" / "lab" / "many.jsonl").write_text(
         "".join(json.dumps(row) + "\n" for row in rows)
     )

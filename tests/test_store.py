@@ -220,7 +220,7 @@ def test_twenty_kills_at_random_moments_change_no_digit(lab: "Lab") -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(luck.uniform(0.9, 2.6))
+        time.sleep(luck.uniform(0.6, 1.9))
         if process.poll() is not None:
             pytest.fail(f"the run ended after {kills} kills; it should be longer")
         os.kill(process.pid, signal.SIGKILL)
