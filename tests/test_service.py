@@ -583,6 +583,21 @@ def test_a_budget_in_euros_needs_tokens_that_are_counted(serve: Serve, tmp_path:
         opened(card(stub.url, price=price, budget={"euros": 1}), tmp_path)
 
 
+def test_a_service_that_stops_counting_is_not_asked_on(serve: Serve, tmp_path: Path) -> None:
+    """The budget in euros could not be kept; the answer that came without a count is kept."""
+    count = iter(range(100))
+
+    def forgetful(_: Raw, handler: Handler) -> None:
+        handler.reply(200, said("ja", **({"usage": None} if next(count) == 2 else {})))
+
+    price = {"euros_per_million_prompt_tokens": 1, "euros_per_million_tokens": 2}
+    spec = card(serve(forgetful).url, concurrency=1, price=price, budget={"euros": 9})
+    candidate = opened(spec, tmp_path)
+    with pytest.raises(CandidateStoppedError, match="it stopped counting tokens") as caught:
+        candidate.answer([ask(f"vraag {n}") for n in range(6)])
+    assert [r is not None for r in caught.value.responses] == [True] * 2 + [False] * 4
+
+
 def test_the_key_is_sent_and_never_repeated(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

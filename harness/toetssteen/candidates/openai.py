@@ -88,7 +88,7 @@ class _Compatible(ABC):
             try:
                 responses[place] = self._answer(requests[place])
             except Unusable as error:
-                self._service.halt()
+                self._service.halt(str(error))
                 reasons.append(str(error))
 
         with ThreadPoolExecutor(self._spec.concurrency, thread_name_prefix="service") as pool:
@@ -96,10 +96,11 @@ class _Compatible(ABC):
                 for asked in [pool.submit(one, place) for place in range(len(requests))]:
                     asked.result()
             except KeyboardInterrupt:
-                self._service.halt()  # what is under way still comes in: it will be charged
+                # What is under way still comes in: it will be charged.
+                self._service.halt("interrupted")
                 interrupted = True
             except BaseException:
-                self._service.halt()
+                self._service.halt("ended by an error")
                 raise
             else:
                 interrupted = False
@@ -177,7 +178,8 @@ class _Compatible(ABC):
         budget = self._spec.budget
         uncounted = tokens is None or prompt_tokens is None
         if budget is not None and budget.euros is not None and uncounted:
-            self._service.halt()  # this answer is kept, and nobody knows what the next would cost
+            # This answer is kept, and nobody knows what the next would cost.
+            self._service.halt("it stopped counting tokens, so the budget in euros cannot be kept")
 
     def _probed(self, path: str, body: Mapping[str, Any]) -> Reply:
         """Send a probe and return its reply.

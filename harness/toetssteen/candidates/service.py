@@ -81,6 +81,7 @@ class Service:
         self._spec = spec
         self._key = _key(spec)
         self._halted = Event()
+        self._why = ""
         self._wait = wait or self._halted.wait
         self._clock = clock
         self._bucket = Bucket(
@@ -108,7 +109,7 @@ class Service:
         for attempt in range(1, attempts + 1):
             self._bucket.take()
             if self._halted.is_set():
-                raise Unusable("stopped")
+                raise Unusable(self._why)
             if why := self.purse.claim():
                 raise Unusable(why)
             found = self._attempt(path, body, headers)
@@ -124,8 +125,10 @@ class Service:
                 self._wait(wait_after(attempt, trouble.retry_after, luck, now=now))
         return self._give_up(trouble, attempts)
 
-    def halt(self) -> None:
-        """Send nothing more; what is under way still comes in."""
+    def halt(self, why: str) -> None:
+        """Send nothing more, for the first reason that is given; what is under way still comes."""
+        with self._lock:
+            self._why = self._why or why
         self._halted.set()
 
     def _note(self, trouble: _Trouble) -> float:
