@@ -23,8 +23,10 @@ from toetssteen.spec import (
     Spec,
     SuiteSpec,
     TaskSpec,
+    base,
     load_yaml,
     read,
+    reading,
 )
 
 TASK = """\
@@ -312,7 +314,7 @@ def test_without_the_c_loader_the_same_is_read_and_refused(
     """PyYAML built from source has no C loader."""
     file.write_text(TASK)
     with_c = load_yaml(file)
-    monkeypatch.setattr(spec, "LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(reading, "LOADER", yaml.SafeLoader)
     assert load_yaml(file) == with_c
     assert faults(TaskSpec, TASK + "version: 2\n", file) == [
         "18: version: stands twice, first on line 1; keep one"
@@ -412,7 +414,7 @@ def test_a_wrong_value_says_what_it_should_be(
 
 def test_a_sha256_cut_short_says_how_to_get_it_whole(file: Path) -> None:
     text = changed(CandidateSpec, "a" * 64, "a" * 12)
-    assert faults(CandidateSpec, text, file) == [f"weights.sha256: {WRITTEN[spec.DIGEST]}"]
+    assert faults(CandidateSpec, text, file) == [f"weights.sha256: {WRITTEN[base.DIGEST]}"]
 
 
 @pytest.mark.parametrize("revision", ["main", "v1.0", "0a0a0a0", "0A" * 20])

@@ -1,0 +1,79 @@
+"""What the YAML may say: tasks, suites, candidates, acceptance profiles, requirements.
+
+Unknown keys are refused, every field has one type, and an error names file, field and the likely
+correction. After this door nothing asks `isinstance` again.
+"""
+
+from toetssteen.spec.base import (
+    WRITTEN,
+    Language,
+    PluginRef,
+    Spec,
+    Text,
+    beside,
+)
+from toetssteen.spec.candidates import (
+    PACING,
+    BudgetSpec,
+    CandidateSpec,
+    EndpointSpec,
+    HubWeights,
+    PackageWeights,
+    PathWeights,
+    PriceSpec,
+    SamplingSpec,
+    Weights,
+)
+from toetssteen.spec.evidence import (
+    Comparator,
+    Criterion,
+    ProfileSpec,
+    Requirement,
+    RequirementFile,
+)
+from toetssteen.spec.reading import (
+    load_yaml,
+    parse,
+    read,
+)
+from toetssteen.spec.tasks import (
+    Band,
+    ControlSpec,
+    MetricRef,
+    SubjectRef,
+    SuiteSpec,
+    TaskSpec,
+)
+
+__all__ = [
+    "PACING",
+    "WRITTEN",
+    "Band",
+    "BudgetSpec",
+    "CandidateSpec",
+    "Comparator",
+    "ControlSpec",
+    "Criterion",
+    "EndpointSpec",
+    "HubWeights",
+    "Language",
+    "MetricRef",
+    "PackageWeights",
+    "PathWeights",
+    "PluginRef",
+    "PriceSpec",
+    "ProfileSpec",
+    "Requirement",
+    "RequirementFile",
+    "SamplingSpec",
+    "Spec",
+    "SubjectRef",
+    "SuiteSpec",
+    "TaskSpec",
+    "Text",
+    "Weights",
+    "beside",
+    "load_yaml",
+    "parse",
+    "read",
+]
