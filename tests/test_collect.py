@@ -153,7 +153,7 @@ def test_a_number_that_is_none_is_a_failure_and_can_be_read_again(tmp_path: Path
         kept = [answer.responses[0] for answer in store.answers.by_key.values()]
     assert [said.kind for said in kept] == ["failure", "failure", "failure", "generation"] * 2
     assert isinstance(kept[0], Failure)
-    assert kept[0].reason == "a log-probability is not a finite number"
+    assert kept[0].reason == "a probability or its logarithm is not a finite number"
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,7 @@ def test_what_a_masked_model_cannot_is_a_failure_in_its_place(tiny_bert: Path) -
     assert isinstance(long, Failure)
     assert long.why == "too_long"
     assert long.reason.endswith("the model holds 48")
-    assert spoken == Failure("error", "a masked model says nothing")
+    assert spoken == Failure("error", "a masked model answers no generate request")
     assert empty == Failure("error", "no token of the continuation counts")
     assert isinstance(fine, Likelihood)
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from toetssteen.catalog import Catalog
-from toetssteen.errors import ContentError
+from toetssteen.errors import ArgumentError, ContentError
 from toetssteen.metrics.averages import Gap
 from toetssteen.records import (
     Answered,
+    Classification,
+    Classify,
     Failure,
     Finish,
     Generate,
@@ -29,6 +31,7 @@ from toetssteen.run.plan import LoadedTask, load_task
 from toetssteen.scorers import Scorer
 from toetssteen.scorers.answered import AnsweredScorer
 from toetssteen.scorers.decisions import DecisionGap
+from toetssteen.scorers.labels import LabelScorer
 from toetssteen.scorers.leakage import IdentifierScan
 from toetssteen.scorers.phrases import NOT_IN_THE_TEXT, REFUSALS, says
 from toetssteen.scorers.short_answers import ShortAnswer, normalise
@@ -603,3 +606,73 @@ def test_a_candidate_that_always_decides_the_same_is_not_called_fair() -> None:
     shown = Gap()(Marked(biased), rng=rng)
     assert shown.status is Status.MEASURED
     assert shown.value == pytest.approx(-0.5)
+
+
+# --- labels ----------------------------------------------------------------------------------
+
+LABELS = LabelScorer(labels=("nee", "ja"), truth="fraude", positive="ja", row=("leeftijd", "wijk"))
+
+
+def row(fraude: str = "ja", **more: object) -> Item:
+    return Item("r", {"leeftijd": 41, "wijk": None, "fraude": fraude, **more})
+
+
+def test_a_row_is_given_as_it_stands_and_without_the_truth() -> None:
+    """An empty cell stays empty: None, not 0 and not ''."""
+    assert LABELS.requests(row()) == (Classify({"leeftijd": 41, "wijk": None}),)
+    assert LABELS.columns == {"leeftijd", "wijk", "fraude"}
+
+
+def test_a_text_is_given_under_the_name_that_text_classifiers_know() -> None:
+    of_text = LabelScorer(labels=("a", "b"), truth="t", positive="a", text="bericht")
+    item = Item("m", {"bericht": "Hallo", "t": "a"})
+    assert of_text.requests(item) == (Classify({"text": "Hallo"}),)
+
+
+@pytest.mark.parametrize(
+    ("truth", "said", "value", "selected"),
+    [("ja", "ja", 1.0, 1.0), ("ja", "nee", 0.0, 0.0), ("nee", "ja", 0.0, 1.0)],
+)
+def test_a_label_is_compared_with_the_truth(
+    truth: str, said: str, value: float, selected: float
+) -> None:
+    """A decision counts as it was taken, also against the likelier label (a threshold)."""
+    score = LABELS.score(row(truth), [Classification(said, {"nee": 0.7, "ja": 0.3})])
+    assert score.value == value
+    assert score.parts == {
+        "selected": selected,
+        "positive": float(truth == "ja"),
+        "probability": 0.3,
+    }
+
+
+def test_who_only_decides_gives_no_probability() -> None:
+    assert "probability" not in LABELS.score(row(), [Classification("ja")]).parts
+
+
+def test_a_label_that_the_task_does_not_know_is_unscored() -> None:
+    score = LABELS.score(row(), [Classification("LABEL_1", {"LABEL_1": 1.0})])
+    assert (score.value, score.answered) == (None, Answered.OFF_FORMAT)
+    assert "LABEL_1" in score.why_unscored
+
+
+def test_a_truth_that_is_no_label_is_said_before_anything_is_asked() -> None:
+    with pytest.raises(ContentError, match="item r: fraude: 'misschien' is none of the labels"):
+        LABELS.requests(row("misschien"))
+    with pytest.raises(ContentError, match="leeftijd: should be one text or number"):
+        LABELS.requests(row(leeftijd=[41]))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"labels": ("ja", "ja")}, "args.labels: should be at least two different labels"),
+        ({"positive": "Ja"}, "args.positive: should be one of nee, ja"),
+        ({"text": "brief"}, "args.text: is given, or row is"),
+        ({"row": ()}, "args.text: is given, or row is"),
+    ],
+)
+def test_a_label_scorer_that_cannot_ask_is_not_made(changed: dict[str, object], said: str) -> None:
+    args = {"labels": ("nee", "ja"), "truth": "f", "positive": "ja", "row": ("a",), **changed}
+    with pytest.raises(ArgumentError, match=said):
+        LabelScorer(**args)  # type: ignore[arg-type]

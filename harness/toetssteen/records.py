@@ -22,6 +22,7 @@ class Capability(StrEnum):
 
     LOGLIKELIHOOD = "loglikelihood"
     GENERATE = "generate"
+    CLASSIFY = "classify"
 
 
 class Status(StrEnum):
@@ -132,7 +133,23 @@ class Generate:
     kind: Literal["generate"] = "generate"
 
 
-Request = Loglikelihood | Generate
+# What stands in one cell of a table row; YAML and JSON know no more.
+Cell = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Classify:
+    """Which label belongs to a text or to a row of a table?
+
+    A text classifier reads the one field `text`; a table model reads its columns by name. None
+    is a cell in which nothing stands.
+    """
+
+    fields: Mapping[str, Cell]
+    kind: Literal["classify"] = "classify"
+
+
+Request = Loglikelihood | Generate | Classify
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +208,19 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class Classification:
+    """The label that was decided on, and how probable each label is held to be.
+
+    `probabilities` is empty where a candidate only decides. They need not make the likeliest
+    label the decision: a threshold is the candidate's own.
+    """
+
+    label: str
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    kind: Literal["classification"] = "classification"
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """No answer, and why."""
 
@@ -199,7 +229,7 @@ class Failure:
     kind: Literal["failure"] = "failure"
 
 
-Response = Likelihood | Generation | Failure
+Response = Likelihood | Generation | Classification | Failure
 
 
 # --- answers, as they are kept ---------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast, get_type_hints
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from toetssteen.errors import (
+    ArgumentError,
     ContentError,
     UnknownNameError,
     UsageError,
@@ -36,6 +37,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     },
     "scorers": {
         "answered": "toetssteen.scorers.answered:AnsweredScorer",
+        "label": "toetssteen.scorers.labels:LabelScorer",
         "decision_gap": "toetssteen.scorers.decisions:DecisionGap",
         "identifiers": "toetssteen.scorers.leakage:IdentifierScan",
         "short_answer": "toetssteen.scorers.short_answers:ShortAnswer",
@@ -129,7 +131,10 @@ def call(
     for p in named:
         if p.default is Parameter.empty and p.name not in args:
             raise ContentError(where, f"args.{p.name}: is required")
-    return plugin(*given, **_checked(plugin, args, where))
+    try:
+        return plugin(*given, **_checked(plugin, args, where))
+    except ArgumentError as error:
+        raise ContentError(where, str(error)) from None
 
 
 def _checked(plugin: Plugin, args: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Protocol, cast
 
 from toetssteen.catalog import Card
 from toetssteen.errors import CandidateError
-from toetssteen.records import Capability, Request, Response
+from toetssteen.records import Capability, Failure, Request, Response
 from toetssteen.registry import load
 from toetssteen.spec import CandidateSpec, beside
 
@@ -73,6 +73,14 @@ class Adapter(Protocol):
             CandidateError: it cannot be opened; says why.
         """
         ...
+
+
+def not_offered(kind: str, request: Request) -> Failure:
+    """Return the answer to a request that a kind of candidate cannot take.
+
+    A plan asks none of those; a plugin's own code may.
+    """
+    return Failure("error", f"{kind} answers no {request.kind} request")
 
 
 def load_adapter(card: Card) -> Adapter:

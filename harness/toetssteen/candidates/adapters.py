@@ -14,42 +14,40 @@ from toetssteen.records import Capability
 from toetssteen.spec import CandidateSpec
 
 
-@dataclass(frozen=True, slots=True)
-class CausalAdapter:
+class _FromWeights:
+    """A candidate that is loaded from weights on this machine; `opener` is imported when asked."""
+
+    capabilities: ClassVar[frozenset[Capability]]
+    opener: ClassVar[str]  # module:function
+
+    def identify(self, card: CandidateSpec, folder: Path) -> str:
+        """Return the sha256 that the weights are known by."""
+        return _weights(card, folder).digest
+
+    def open(self, card: CandidateSpec, folder: Path) -> Candidate:
+        """Load weights and tokenizer."""
+        module, _, name = self.opener.partition(":")
+        candidate: Candidate = getattr(import_module(module), name)(card, _weights(card, folder))
+        return candidate
+
+
+class CausalAdapter(_FromWeights):
     """A causal language model, plain or chat-tuned, run by transformers."""
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.LOGLIKELIHOOD, Capability.GENERATE}
-    )
-
-    def identify(self, card: CandidateSpec, folder: Path) -> str:
-        """Return the sha256 that the weights are known by."""
-        return _weights(card, folder).digest
-
-    def open(self, card: CandidateSpec, folder: Path) -> Candidate:
-        """Load weights and tokenizer."""
-        module = import_module("toetssteen.candidates.causal")
-        candidate: Candidate = module.open_causal(card, _weights(card, folder))
-        return candidate
+    capabilities = frozenset({Capability.LOGLIKELIHOOD, Capability.GENERATE})
+    opener = "toetssteen.candidates.causal:open_causal"
 
 
-@dataclass(frozen=True, slots=True)
-class MaskedAdapter:
+class MaskedAdapter(_FromWeights):
     """A masked language model such as BERT, run by transformers: pseudo-likelihoods."""
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.LOGLIKELIHOOD})
+    capabilities = frozenset({Capability.LOGLIKELIHOOD})
+    opener = "toetssteen.candidates.masked:open_masked"
 
     def identify(self, card: CandidateSpec, folder: Path) -> str:
         """Return the sha256 that the weights are known by."""
-        if card.chat_template:
-            raise ContentError(folder, "chat_template: a masked model holds no conversations")
-        return _weights(card, folder).digest
-
-    def open(self, card: CandidateSpec, folder: Path) -> Candidate:
-        """Load weights and tokenizer."""
-        module = import_module("toetssteen.candidates.masked")
-        candidate: Candidate = module.open_masked(card, _weights(card, folder))
-        return candidate
+        _refuse_template(card, folder, "a masked model holds no conversations")
+        return super().identify(card, folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +84,11 @@ class CompletionsAdapter:
         return candidate
 
 
+def _refuse_template(card: CandidateSpec, folder: Path, why: str) -> None:
+    if card.chat_template:
+        raise ContentError(folder, f"chat_template: {why}")
+
+
 def _weights(card: CandidateSpec, folder: Path) -> LocalWeights:
     if card.weights is None:
         raise ContentError(folder, f"weights: is required for the adapter {card.adapter.name}")
@@ -99,10 +102,7 @@ def _endpoints() -> Any:  # noqa: ANN401 - a module
 def _identify_endpoint(card: CandidateSpec, folder: Path) -> str:
     if card.endpoint is None:
         raise ContentError(folder, f"endpoint: is required for the adapter {card.adapter.name}")
-    if card.chat_template:
-        raise ContentError(
-            folder, "chat_template: is for weights; a service applies its own, or none"
-        )
+    _refuse_template(card, folder, "is for weights; a service applies its own, or none")
     if card.adapter.name == "completions" and card.endpoint.limit_key != "max_tokens":
         raise ContentError(folder, "endpoint.limit_key: completions know max_tokens only")
     if card.sampling is not None and card.sampling.top_k is not None:

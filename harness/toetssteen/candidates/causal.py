@@ -4,16 +4,13 @@ What is asked becomes tokens here (`encoding.py`); an engine computes them. `pac
 one, `plain.py` the one that every model can carry, and the reference.
 """
 
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from importlib.metadata import version
 from typing import Any, Protocol
 
-import torch
 from transformers import AutoModelForCausalLM
 
-from toetssteen.candidates import gguf
+from toetssteen.candidates import gguf, not_offered
 from toetssteen.candidates.encoding import Encoder
 from toetssteen.candidates.engines.attention import CannotPackError
 from toetssteen.candidates.engines.budget import Budget, find_budget
@@ -22,7 +19,7 @@ from toetssteen.candidates.engines.packing import pack
 from toetssteen.candidates.engines.plain import Plain
 from toetssteen.candidates.engines.reading import Scored
 from toetssteen.candidates.engines.speaking import BENDING, Prompt, Speaker
-from toetssteen.candidates.loading import load
+from toetssteen.candidates.loading import described, free_memory, load, parameters
 from toetssteen.candidates.weights import LocalWeights
 from toetssteen.errors import CandidateError
 from toetssteen.records import (
@@ -95,7 +92,7 @@ class Causal:
         # A card may ask for less than the model can; more would be made up.
         self._room: int = min(filter(None, (card.context_length, known)), default=2048)
         # Before matrices are laid out otherwise: then they are no parameters any more.
-        self._parameters = sum(p.numel() for p in model.parameters())
+        self._parameters = parameters(model)
         self._budget = find_budget(model, card.tokens_per_batch)
         self._engine, self._engine_name = _engine(model, tokenizer, card, self._budget)
 
@@ -103,46 +100,38 @@ class Causal:
         """Answer every request, in order; one that does not fit the context is a `Failure`."""
         answers = self._score({i: r for i, r in enumerate(requests) if r.kind == "loglikelihood"})
         answers |= self._say({i: r for i, r in enumerate(requests) if r.kind == "generate"})
-        return [answers[place] for place in range(len(requests))]
+        return [
+            answers.get(place) or not_offered("a language model", request)
+            for place, request in enumerate(requests)
+        ]
 
     def describe(self) -> Mapping[str, str]:
         """Say what answered, down to the versions that could change a digit."""
         template = self._tokenizer.chat_template or ""
-        described = {
-            "adapter": "causal",
-            "weights_sha256": self._digest,
-            "architecture": type(self._model).__name__,
-            "parameters": str(self._parameters),
-            "dtype": self._card.dtype,
-            "device": str(self._model.device),
+        said = described(
+            self._model,
+            self._card,
+            digest=self._digest,
+            parameters=self._parameters,
+            budget=self._budget,
+        )
+        said |= {
             "engine": self._engine_name,
-            "attention": str(self._model.config._attn_implementation),  # noqa: SLF001
             "matrices": "laid out for onednn" if is_laid_out(self._model) else "as loaded",
-            "tokens_per_batch": str(self._budget.tokens),
             "batch_size": str(self._card.batch_size),
             "compiled": "yes" if self._card.compile else "no",
             "context_length": str(self._room),
             "chat_template": "yes" if self._card.chat_template else "no",
             "chat_template_sha256": sha256(str(template).encode()).hexdigest(),
-            "torch": torch.__version__,
-            "transformers": version("transformers"),
-            "tokenizers": version("tokenizers"),
-            "threads": str(torch.get_num_threads()),
-            "machine": platform.machine(),
         }
-        if self._budget.shortages:
-            described["out_of_memory"] = (
-                f"{self._budget.shortages} times; batches were made smaller"
-            )
         if warnings := list(self._warnings()):
-            described["warning"] = "; ".join(warnings)
-        return described
+            said["warning"] = "; ".join(warnings)
+        return said
 
     def close(self) -> None:
         """Give the memory back."""
         del self._model, self._engine
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
     def _score(self, requests: Mapping[int, Loglikelihood]) -> dict[int, Response]:
         answers: dict[int, Response] = {}

@@ -1,5 +1,7 @@
 """Weights and tokenizer from a folder, as a card says; nothing is fetched or unpickled."""
 
+import platform
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from safetensors import SafetensorError
 from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from toetssteen.candidates.engines.budget import Budget
 from toetssteen.errors import CandidateError
 from toetssteen.spec import CandidateSpec
 
@@ -47,6 +50,49 @@ def load(folder: Path, card: CandidateSpec, auto: Any) -> tuple[Model, Model]:  
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
         raise CandidateError(f"{folder}: cannot be loaded: {first_line(error)}") from None
     return model.eval(), tokenizer
+
+
+def described(
+    model: Model, card: CandidateSpec, *, digest: str, parameters: int, budget: Budget
+) -> dict[str, str]:
+    """Say what is computed with, down to the versions that could change a digit.
+
+    Args:
+        model: as it was loaded.
+        card: what it was loaded from.
+        digest: sha256 of its weights.
+        parameters: how many numbers it has; some are laid out otherwise by now.
+        budget: how much is computed at a time.
+    """
+    said = {
+        "adapter": card.adapter.name,
+        "weights_sha256": digest,
+        "architecture": type(model).__name__,
+        "parameters": str(parameters),
+        "dtype": card.dtype,
+        "device": str(model.device),
+        "attention": str(model.config._attn_implementation),  # noqa: SLF001 - no public name
+        "tokens_per_batch": str(budget.tokens),
+        "torch": torch.__version__,
+        "transformers": version("transformers"),
+        "tokenizers": version("tokenizers"),
+        "threads": str(torch.get_num_threads()),
+        "machine": platform.machine(),
+    }
+    if budget.shortages:
+        said["out_of_memory"] = f"{budget.shortages} times; batches were made smaller"
+    return said
+
+
+def parameters(model: Model) -> int:
+    """Return how many numbers a model has."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def free_memory() -> None:
+    """Give back what a graphics card holds for a model that is gone."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def first_line(error: Exception) -> str:

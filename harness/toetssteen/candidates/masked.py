@@ -5,20 +5,19 @@ finds it, all other tokens in sight: Salazar et al., Masked Language Model Scori
 equation 1. It is no probability of the text; two texts are only compared where they differ little.
 """
 
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from importlib.metadata import version
 from math import fsum
 from typing import Any
 
 import torch
 from transformers import AutoModelForMaskedLM
 
+from toetssteen.candidates import not_offered
 from toetssteen.candidates.engines.budget import Budget, each_batch, find_budget, no_room
 from toetssteen.candidates.engines.reading import Read, read_tokens
-from toetssteen.candidates.loading import load
+from toetssteen.candidates.loading import described, free_memory, load, parameters
 from toetssteen.candidates.weights import LocalWeights
 from toetssteen.errors import CandidateError
 from toetssteen.records import Failure, Likelihood, Loglikelihood, Request, Response
@@ -85,7 +84,7 @@ class Masked:
         asked: dict[int, _Text] = {}
         for place, request in enumerate(requests):
             if not isinstance(request, Loglikelihood):
-                answers[place] = Failure("error", "a masked model says nothing")
+                answers[place] = not_offered("a masked model", request)
                 continue
             text = self._encode(request)
             if len(text.ids) > self._room:
@@ -102,33 +101,18 @@ class Masked:
 
     def describe(self) -> Mapping[str, str]:
         """Say what answered, down to the versions that could change a digit."""
-        described = {
-            "adapter": "masked",
-            "weights_sha256": self._digest,
-            "architecture": type(self._model).__name__,
-            "parameters": str(sum(p.numel() for p in self._model.parameters())),
-            "dtype": self._card.dtype,
-            "device": str(self._model.device),
-            "attention": str(self._model.config._attn_implementation),  # noqa: SLF001
-            "tokens_per_batch": str(self._budget.tokens),
-            "context_length": str(self._room),
-            "torch": torch.__version__,
-            "transformers": version("transformers"),
-            "tokenizers": version("tokenizers"),
-            "threads": str(torch.get_num_threads()),
-            "machine": platform.machine(),
-        }
-        if self._budget.shortages:
-            described["out_of_memory"] = (
-                f"{self._budget.shortages} times; batches were made smaller"
-            )
-        return described
+        return described(
+            self._model,
+            self._card,
+            digest=self._digest,
+            parameters=parameters(self._model),
+            budget=self._budget,
+        ) | {"context_length": str(self._room)}
 
     def close(self) -> None:
         """Give the memory back."""
         del self._model
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
     def _encode(self, request: Loglikelihood) -> _Text:
         """Encode the whole text once; the tokens that begin in the continuation count.

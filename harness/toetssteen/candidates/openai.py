@@ -8,10 +8,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from toetssteen.candidates import Candidate, CandidateStoppedError
+from toetssteen.candidates import Candidate, CandidateStoppedError, not_offered
 from toetssteen.candidates.service import GivenUp, Reply, Service, Unusable
 from toetssteen.errors import CandidateError
 from toetssteen.records import (
+    Classify,
     Failure,
     Finish,
     Generate,
@@ -245,8 +246,8 @@ class Chat(_Compatible):
             raise self._cannot(str(error)) from None
 
     def _answer(self, request: Request) -> Response:
-        if isinstance(request, Loglikelihood):
-            return Failure("error", "a conversation has no likelihood; see adapter completions")
+        if not isinstance(request, Generate):
+            return not_offered("a conversation", request)
         if request.context and request.messages:
             return Failure("error", "the beginning of an answer cannot be given to a conversation")
         if refused := self._refuses(request):
@@ -281,6 +282,8 @@ class Completions(_Compatible):
             ) from None
 
     def _answer(self, request: Request) -> Response:
+        if isinstance(request, Classify):
+            return not_offered("a service that continues texts", request)
         text = self._text(request)
         if isinstance(request, Loglikelihood):
             return self._score(request, text)
@@ -307,7 +310,7 @@ class Completions(_Compatible):
             lambda reply: _likelihood(reply, context, continuation),
         )
 
-    def _text(self, request: Request) -> str:
+    def _text(self, request: Generate | Loglikelihood) -> str:
         """Return conversation and context as plain text, as `encoding.py` does."""
         turns = [m.content for m in request.messages]
         if turns and self._card.system_prompt is not None:

@@ -10,6 +10,8 @@ from typing import ClassVar
 from toetssteen.candidates import Candidate
 from toetssteen.records import (
     Capability,
+    Classification,
+    Classify,
     Failure,
     Generate,
     Generation,
@@ -31,6 +33,7 @@ class Scripted:
         otherwise: what is said to all other prompts.
         likes: continuation → its log-probability in nats; others get `dislikes`.
         dislikes: the log-probability of everything else.
+        labels: fragment of a text or cell → label → its probability; the likeliest is decided on.
         fails: fragment of the prompt → reason for which there is no answer.
     """
 
@@ -38,6 +41,7 @@ class Scripted:
     otherwise: str = ""
     likes: Mapping[str, float] = field(default_factory=dict)
     dislikes: float = -10.0
+    labels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     fails: Mapping[str, str] = field(default_factory=dict)
 
     def answer(self, requests: Sequence[Request]) -> Sequence[Response]:
@@ -45,7 +49,7 @@ class Scripted:
         return [self._answer_one(request) for request in requests]
 
     def _answer_one(self, request: Request) -> Response:
-        prompt = "\n".join(m.content for m in request.messages) + request.context
+        prompt = _prompt(request)
         for fragment, reason in self.fails.items():
             if fragment in prompt:
                 return Failure("error", reason)
@@ -56,6 +60,12 @@ class Scripted:
             case Generate():
                 said = next((s for f, s in self.says.items() if f in prompt), self.otherwise)
                 return Generation(said, "stop", tokens=len(said.split()))
+            case Classify():
+                for fragment, probabilities in self.labels.items():
+                    if fragment in prompt:
+                        label = max(probabilities, key=lambda name: probabilities[name])
+                        return Classification(label, probabilities)
+                return Failure("error", "the script has no label for this")
 
     def describe(self) -> Mapping[str, str]:
         """Say that nobody thought about these answers."""
@@ -65,12 +75,18 @@ class Scripted:
         """Nothing to give back."""
 
 
+def _prompt(request: Request) -> str:
+    if isinstance(request, Classify):
+        return "\n".join(str(cell) for cell in request.fields.values())
+    return "\n".join(m.content for m in request.messages) + request.context
+
+
 @dataclass(frozen=True, slots=True)
 class ScriptedAdapter:
     """Opens scripted candidates; their script is in the card's `adapter.args`."""
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.LOGLIKELIHOOD, Capability.GENERATE}
+        {Capability.LOGLIKELIHOOD, Capability.GENERATE, Capability.CLASSIFY}
     )
 
     def identify(self, card: CandidateSpec, folder: Path) -> str:

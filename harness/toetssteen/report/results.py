@@ -15,6 +15,7 @@ from toetssteen.catalog import requirements
 from toetssteen.identifiers import find_identifiers, mask
 from toetssteen.records import (
     Block,
+    Classification,
     Failure,
     Finding,
     Generation,
@@ -185,6 +186,8 @@ def _example(task: TaskOutcome, place: int) -> Record:
 
 
 def _asked(request: Request) -> str:
+    if request.kind == "classify":
+        return "\n".join(f"{name}: {cell}" for name, cell in request.fields.items())
     prompt = "\n".join(message.content for message in request.messages) + request.context
     if request.kind == "loglikelihood":
         return f"{prompt}\n→ {request.continuation}"
@@ -197,5 +200,8 @@ def _answered(response: Response) -> str:
             return mask(text, find_identifiers(text))
         case Likelihood(total=total, tokens=tokens):
             return f"ln P = {total:.3f} ({tokens} tokens)"
+        case Classification(label=label, probabilities=probabilities):
+            spread = ", ".join(f"{name} {p:.3f}" for name, p in probabilities.items())
+            return f"{label} ({spread})" if spread else label
         case Failure(why=why, reason=reason):
             return f"{why}: {reason}"

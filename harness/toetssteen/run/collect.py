@@ -20,6 +20,7 @@ from toetssteen.meters import Meter
 from toetssteen.records import (
     Answer,
     Block,
+    Classification,
     Failure,
     Generation,
     Item,
@@ -224,11 +225,13 @@ def _finite(response: Response) -> Response:
             numbers = (response.total, *(n for t in response.per_token for n in _numbers(t)))
         case Generation():
             numbers = response.logprobs
+        case Classification():
+            numbers = tuple(response.probabilities.values())
         case Failure():
             return response
     if all(map(isfinite, numbers)):
         return response
-    return Failure("error", "a log-probability is not a finite number")
+    return Failure("error", "a probability or its logarithm is not a finite number")
 
 
 def _numbers(token: TokenStatistics) -> tuple[float, ...]:

@@ -17,6 +17,8 @@ from toetssteen.items import read_table, to_items
 from toetssteen.metrics import Metric, Rng
 from toetssteen.records import (
     Block,
+    Classification,
+    Classify,
     ControlResult,
     Estimate,
     Failure,
@@ -62,7 +64,7 @@ class Constant:
 
     def __call__(self, _item: Item, requests: Sequence[Request]) -> Sequence[Response]:
         """Answer the same."""
-        return [_say(self.text) if isinstance(r, Generate) else _likely(-1.0) for r in requests]
+        return [_say(self.text, request) for request in requests]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Field:
         held = item.fields[self.field]
         said = held[0] if isinstance(held, list) and held else held
         text = self.otherwise if said in ([], None) else str(said)
-        return [_say(text) if isinstance(r, Generate) else _likely(-1.0) for r in requests]
+        return [_say(text, request) for request in requests]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +244,15 @@ def in_band(estimate: Estimate, band: Band) -> bool:
     return above and (band.at_most is None or value <= band.at_most)
 
 
-def _say(text: str) -> Generation:
-    return Generation(text, "stop", tokens=max(1, len(text.split())))
+def _say(text: str, request: Request) -> Response:
+    """Say a text, decide on it as a label, or find all equally likely: whatever was asked."""
+    match request:
+        case Generate():
+            return Generation(text, "stop", tokens=max(1, len(text.split())))
+        case Classify():
+            return Classification(text)
+        case Loglikelihood():
+            return _likely(-1.0)
 
 
 def _likely(total: float) -> Likelihood:
