@@ -613,7 +613,7 @@ def test_a_candidate_that_always_decides_the_same_is_not_called_fair() -> None:
 LABELS = LabelScorer(labels=("nee", "ja"), truth="fraude", positive="ja", row=("leeftijd", "wijk"))
 
 
-def row(fraude: str = "ja", **more: object) -> Item:
+def row(fraude: str | None = "ja", **more: object) -> Item:
     return Item("r", {"leeftijd": 41, "wijk": None, "fraude": fraude, **more})
 
 
@@ -630,24 +630,32 @@ def test_a_text_is_given_under_the_name_that_text_classifiers_know() -> None:
 
 
 @pytest.mark.parametrize(
-    ("truth", "said", "value", "selected"),
-    [("ja", "ja", 1.0, 1.0), ("ja", "nee", 0.0, 0.0), ("nee", "ja", 0.0, 1.0)],
+    ("truth", "said", "value", "correct"),
+    [("ja", "ja", 1.0, 1.0), ("ja", "nee", 0.0, 0.0), ("nee", "ja", 1.0, 0.0)],
 )
-def test_a_label_is_compared_with_the_truth(
-    truth: str, said: str, value: float, selected: float
+def test_a_decision_is_noted_beside_the_truth(
+    truth: str, said: str, value: float, correct: float
 ) -> None:
     """A decision counts as it was taken, also against the likelier label (a threshold)."""
     score = LABELS.score(row(truth), [Classification(said, {"nee": 0.7, "ja": 0.3})])
     assert score.value == value
     assert score.parts == {
-        "selected": selected,
         "positive": float(truth == "ja"),
+        "correct": correct,
         "probability": 0.3,
     }
 
 
 def test_who_only_decides_gives_no_probability() -> None:
     assert "probability" not in LABELS.score(row(), [Classification("ja")]).parts
+
+
+def test_what_is_known_of_picked_cases_only_has_a_name_of_its_own() -> None:
+    """Who was investigated was not drawn by lot; a rate over them is no rate over all."""
+    picked = replace(LABELS, known_of="picked")
+    assert picked.score(row(), [Classification("nee")]).parts == {"positive_if_picked": 1.0}
+    unknown = picked.score(row(None), [Classification("nee")])
+    assert (unknown.value, unknown.parts) == (0.0, {})
 
 
 def test_a_label_that_the_task_does_not_know_is_unscored() -> None:
@@ -659,6 +667,8 @@ def test_a_label_that_the_task_does_not_know_is_unscored() -> None:
 def test_a_truth_that_is_no_label_is_said_before_anything_is_asked() -> None:
     with pytest.raises(ContentError, match="item r: fraude: 'misschien' is none of the labels"):
         LABELS.requests(row("misschien"))
+    with pytest.raises(ContentError, match="say so in known_of"):
+        LABELS.requests(row(None))
     with pytest.raises(ContentError, match="leeftijd: should be one text or number"):
         LABELS.requests(row(leeftijd=[41]))
 

@@ -45,6 +45,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "metrics": {
         "energy_per_1000_requests": "toetssteen.metrics.energy:EnergyPerThousand",
         "gap": "toetssteen.metrics.averages:Gap",
+        "label_contrast": "toetssteen.metrics.fairness:LabelContrast",
+        "label_gap": "toetssteen.metrics.fairness:LabelGap",
+        "label_rate": "toetssteen.metrics.fairness:LabelRate",
         "largest_gap": "toetssteen.metrics.groups:LargestGap",
         "mean": "toetssteen.metrics.averages:Mean",
         "rate": "toetssteen.metrics.averages:Rate",

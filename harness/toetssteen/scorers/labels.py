@@ -1,8 +1,8 @@
-"""Is the label right that a classifier or a table model gives to a text or row?"""
+"""Which label does a classifier or a table model give to a text or row, and is it the true one?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from toetssteen.errors import ArgumentError, ContentError
 from toetssteen.records import (
@@ -21,16 +21,20 @@ from toetssteen.scorers import failed
 
 @dataclass(frozen=True, slots=True)
 class LabelScorer:
-    """Gives a text or a row to the candidate and compares the label with the true one.
+    """Gives a text or a row to the candidate and notes its decision beside the truth.
 
-    `value` is 1 for the true label and 0 for another. Parts: `selected` is 1 where the decision
-    was for the positive label, `probability` is the one of the positive label where the candidate
-    gives it, `positive` is 1 where the true label is the positive one.
+    `value` is 1 where the decision was for the positive label and 0 for another. Parts:
+    `probability` is the one of the positive label where the candidate gives it; where the truth is
+    known, `positive` is 1 where the true label is the positive one and `correct` where it was
+    decided on. Of cases that somebody picked, `positive` is called `positive_if_picked`: what is
+    true of them is not true of all, and no metric can mistake the one for the other.
 
     Args:
         labels: all labels of the task.
         truth: the item's field with the true label.
         positive: the label that matters to the person concerned, such as *investigate*.
+        known_of: whose true label is known: of everyone, of a random sample, or of cases that
+            somebody picked (such as those that were investigated). Else the field is empty.
         text: the item's field that holds the text; for a text classifier.
         columns: the item's fields that make the row; for a table model.
     """
@@ -38,6 +42,7 @@ class LabelScorer:
     labels: tuple[str, ...]
     truth: str
     positive: str
+    known_of: Literal["everyone", "sample", "picked"] = "everyone"
     text: str | None = None
     row: tuple[str, ...] = ()
     needs: ClassVar[frozenset[Capability]] = frozenset({Capability.CLASSIFY})
@@ -92,23 +97,31 @@ class LabelScorer:
                 f"the label {response.label!r} is none of the task's ({', '.join(self.labels)}); "
                 "a card can rename labels under `labels`",
             )
-        truth = self._true_label(item)
-        parts = {
-            "selected": float(response.label == self.positive),
-            "positive": float(truth == self.positive),
-        }
+        parts = self._beside_the_truth(response.label, self._true_label(item))
         if self.positive in response.probabilities:
             parts["probability"] = response.probabilities[self.positive]
-        return Score.of(item, float(response.label == truth), parts=parts, said=response.label)
+        selected = float(response.label == self.positive)
+        return Score.of(item, selected, parts=parts, said=response.label)
 
-    def _true_label(self, item: Item) -> str:
-        truth = item.text(self.truth)
+    def _beside_the_truth(self, label: str, truth: str | None) -> dict[str, float]:
+        if truth is None:
+            return {}
+        positive = float(truth == self.positive)
+        if self.known_of == "picked":
+            return {"positive_if_picked": positive}
+        return {"positive": positive, "correct": float(label == truth)}
+
+    def _true_label(self, item: Item) -> str | None:
+        truth = item.fields[self.truth]
+        if truth in (None, "") and self.known_of != "everyone":
+            return None
         if truth not in self.labels:
             raise ContentError(
                 f"item {item.id}",
-                f"{self.truth}: {truth!r} is none of the labels {', '.join(self.labels)}",
+                f"{self.truth}: {truth!r} is none of the labels {', '.join(self.labels)}; where "
+                "it is not known of everyone, say so in known_of",
             )
-        return truth
+        return str(truth)
 
 
 def _cell(item: Item, field: str) -> Cell:
