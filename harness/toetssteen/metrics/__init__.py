@@ -1,7 +1,7 @@
 """What a metric is: it turns a task's scores into one estimate with its interval and count."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -31,6 +31,16 @@ class PerItem(Protocol):
 
     def of(self, score: Score, /) -> float | None:
         """Return the value of one item, or None if it is unscored."""
+        ...
+
+
+@runtime_checkable
+class OfAPart(Protocol):
+    """A metric that counts only the items of which these group columns have these values."""
+
+    @property
+    def among(self) -> Mapping[str, str]:
+        """Group column → value; nothing counts all items."""
         ...
 
 

@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 
-from toetssteen.metrics import Metric, Rng
+from toetssteen.metrics import Metric, OfAPart, Rng
 from toetssteen.records import (
     Answer,
     Answered,
@@ -158,9 +158,10 @@ def _estimates(
     yield result(metric(marked, rng=_rng(plan, loaded.name, metric_id)))
     if not metric.by_group:
         return
+    among = metric.among if isinstance(metric, OfAPart) else {}
     inside = [
         (group, _small_groups(metric(some, rng=_rng(plan, loaded.name, metric_id, group))))
-        for group, some in _grouped(marked.scores, among=getattr(metric, "among", {}))
+        for group, some in _grouped(marked.scores, among=among)
     ]
     for (group, _), estimate in zip(inside, _adjusted([e for _, e in inside]), strict=True):
         yield result(estimate, group)
