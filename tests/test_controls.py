@@ -18,6 +18,7 @@ from toetssteen.records import (
     Answer,
     Better,
     Block,
+    Classify,
     ControlResult,
     Estimate,
     Failure,
@@ -52,8 +53,11 @@ from toetssteen.scorers.leakage import IdentifierScan
 from toetssteen.scorers.short_answers import ShortAnswer, normalise
 from toetssteen.spec import Band, CandidateSpec, ControlSpec, PluginRef, SubjectRef
 
+# Tasks with items of others have their tests in test_public_tasks.py.
 TASKS: Mapping[str, LoadedTask] = {
-    name: load_task(Catalog().task(name)) for name in Catalog().task_files
+    task.name: load_task(task)
+    for task in map(Catalog().task, Catalog().task_files)
+    if "url" not in task.spec.items.args
 }
 READING, PAIRS = TASKS["quality/reading"], TASKS["bias/decision_pairs"]
 LEAKS, ENERGY = TASKS["privacy/identifiers"], TASKS["energy/requests"]
@@ -506,9 +510,28 @@ def test_a_leaning_subject_leans_by_the_shift_and_only_where_the_field_is() -> N
         assert score.parts["reference"] == even.parts["reference"]
 
 
-def test_a_leaning_subject_has_nothing_to_say() -> None:
-    with pytest.raises(TypeError, match="only answers likelihood requests"):
-        Leaning()(ITEM, ASKED)
+def test_a_leaning_subject_says_the_label_it_leans_to() -> None:
+    """Ten logits towards yes: it says the label, not the word yes."""
+    fields = {"favourable": "yes", "yes": "Verlenen", "no": "Weigeren"}
+    (said,) = Leaning(always=10.0)(Item("i", fields), ASKED)
+    assert isinstance(said, Generation)
+    assert said.text == "Verlenen"
+    (said,) = Leaning(always=-10.0)(Item("i", fields), ASKED)
+    assert isinstance(said, Generation)
+    assert said.text == "Weigeren"
+
+
+def test_a_leaning_subject_gives_no_labels() -> None:
+    with pytest.raises(TypeError, match="gives no labels"):
+        Leaning()(ITEM, [Classify({"text": "…"})])
+
+
+def test_a_subject_that_knows_the_answer_finds_it_the_likeliest() -> None:
+    asked = [Loglikelihood(" zes weken"), Loglikelihood(" acht weken")]
+    right, wrong = Field("answers")(ITEM, asked)
+    assert isinstance(right, Likelihood)
+    assert isinstance(wrong, Likelihood)
+    assert right.total > wrong.total
 
 
 @pytest.mark.parametrize(

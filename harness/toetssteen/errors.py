@@ -3,6 +3,7 @@
 ToetsError                 the reader's input or surroundings; one clear line, no traceback
 ├── UsageError             asked for something that does not exist or does not fit   (exit 2)
 │   ├── ContentError       a YAML, JSON Lines or weights file is not what it should be
+│   │   └── NotFetchedError    a file of others, not in the cache or the mirror yet
 │   ├── ArgumentError      a plugin cannot be made with an argument of the YAML
 │   └── UnknownNameError   no task, suite, candidate or plugin of that name
 └── RunError               the run could not be finished; what was answered is kept  (exit 1)
@@ -38,6 +39,10 @@ class ContentError(UsageError):
     def __init__(self, file: Path | str, problem: str, *, line: int | None = None) -> None:
         place = f"{file}:{line}" if line is not None else f"{file}"
         super().__init__(f"{place}: {problem}")
+
+
+class NotFetchedError(ContentError):
+    """A file of others that a task names by its address has not been fetched yet."""
 
 
 class ArgumentError(UsageError):

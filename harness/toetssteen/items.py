@@ -20,7 +20,7 @@ from typing import BinaryIO, overload
 import numpy as np
 
 from toetssteen import cache
-from toetssteen.errors import ContentError, did_you_mean
+from toetssteen.errors import ContentError, NotFetchedError, did_you_mean
 from toetssteen.records import Item
 from toetssteen.registry import call, load
 from toetssteen.spec import PluginRef, beside
@@ -474,7 +474,9 @@ def _source(folder: Path, *, file: str, sha256: str | None, url: str | None) -> 
         raise ContentError(place, "items.args: a url needs the file's sha256")
     cached = cache.find(sha256)
     if cached is None:
-        raise ContentError(place, f"is not in the cache; run `toets fetch` (it comes from {url})")
+        raise NotFetchedError(
+            place, f"is not in the cache; run `toets fetch` (it comes from {url})"
+        )
     return _Source(place, cached, sha256)
 
 

@@ -37,12 +37,16 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     },
     "scorers": {
         "answered": "toetssteen.scorers.answered:AnsweredScorer",
+        "bbq": "toetssteen.scorers.bbq:BbqScorer",
         "label": "toetssteen.scorers.labels:LabelScorer",
         "decision_gap": "toetssteen.scorers.decisions:DecisionGap",
         "identifiers": "toetssteen.scorers.leakage:IdentifierScan",
+        "sentence_pair": "toetssteen.scorers.pairs:SentencePair",
+        "yes_no_pair": "toetssteen.scorers.yes_no:YesNoPair",
         "short_answer": "toetssteen.scorers.short_answers:ShortAnswer",
     },
     "metrics": {
+        "bbq_bias": "toetssteen.metrics.bbq:BbqBias",
         "energy_per_1000_requests": "toetssteen.metrics.energy:EnergyPerThousand",
         "gap": "toetssteen.metrics.averages:Gap",
         "label_contrast": "toetssteen.metrics.fairness:LabelContrast",
@@ -57,7 +61,11 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "powercap": "toetssteen.meters.powercap:PowercapMeter",
     },
     "items": {
+        "bbq": "toetssteen.published:read_bbq",
+        "crows_pairs": "toetssteen.published:read_crows_pairs",
         "csv": "toetssteen.items:read_csv",
+        "hatecheck": "toetssteen.published:read_hatecheck",
+        "hiring": "toetssteen.published:read_hiring",
         "jsonl": "toetssteen.items:read_jsonl",
     },
 }

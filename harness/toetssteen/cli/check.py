@@ -10,7 +10,7 @@ import numpy as np
 from toetssteen.candidates import load_adapter
 from toetssteen.catalog import Catalog, Task
 from toetssteen.cli import options
-from toetssteen.errors import ToetsError
+from toetssteen.errors import NotFetchedError, ToetsError
 from toetssteen.run.controls import run_control
 from toetssteen.run.plan import LoadedTask, load_task
 
@@ -22,13 +22,18 @@ from toetssteen.run.plan import LoadedTask, load_task
 def command(names: tuple[str, ...], paths: tuple[Path, ...]) -> None:
     """Check the NAMED tasks and suites; without names, everything that `toets list` lists.
 
-    Reads the YAML and the items, makes the plugins, and sees whether every control lands.
+    Reads the YAML and the items, makes the plugins, and sees whether every control lands. Without
+    names, a task whose items come from others and were not fetched is named and is no fault.
     """
     catalog = options.open_catalog(paths)
     faults = 0
     for name, step in _steps(catalog, names):
         try:
             said = step()
+        except NotFetchedError as error:
+            faults += bool(names)
+            marked = "fault " if names else "absent"
+            click.echo(f"{click.style(marked, fg='yellow')} {name}: {error}")
         except ToetsError as error:
             faults += 1
             click.echo(f"{click.style('fault', fg='red')}  {name}: {error}")

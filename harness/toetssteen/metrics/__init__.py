@@ -1,7 +1,7 @@
 """What a metric is: it turns a task's scores into one estimate with its interval and count."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -34,8 +34,22 @@ class PerItem(Protocol):
         ...
 
 
+@runtime_checkable
+class OfAPart(Protocol):
+    """A metric that counts only the items of which these group columns have these values."""
+
+    @property
+    def among(self) -> Mapping[str, str]:
+        """Group column → value; nothing counts all items."""
+        ...
+
+
 def degenerate(
-    scores: Sequence[Score], *, unit: str = "", others: Sequence[Score] = ()
+    scores: Sequence[Score],
+    *,
+    unit: str = "",
+    others: Sequence[Score] = (),
+    part: bool = False,
 ) -> Estimate | None:
     """Return the estimate of answers that cannot inform, or None if they can.
 
@@ -46,6 +60,8 @@ def degenerate(
         scores: of the task, or of one group.
         unit: of the number that is not there.
         others: the task's scores outside the group.
+        part: the metric is about a part of the task in which one answer may well be right each
+            time, such as the hateful texts: a constant answer is then looked for in all scores.
     """
     scored = [score for score in scores if score.value is not None]
     missing = len(scores) - len(scored)
@@ -64,7 +80,8 @@ def degenerate(
         return None
     if len(kinds) == 1 and kinds <= {Answered.REFUSED, Answered.ABSTAINED}:
         return uninformative(f"every scored answer is of one kind: {kinds.pop().value}")
-    said = {score.said for score in scored}
+    looked_at = [s for s in (*scores, *others) if s.value is not None] if part else scored
+    said = {score.said for score in looked_at}
     if len(scored) >= ENOUGH_TO_SEE_CONSTANCY and len(said) == 1 and said != {""}:
         return uninformative(f"the same answer to all {len(scored)} items")
     return None

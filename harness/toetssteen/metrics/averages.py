@@ -1,11 +1,12 @@
 """Rates, means and paired gaps over items, with the interval that the clusters ask for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, floor, fsum
 from typing import ClassVar
 
 from toetssteen.metrics import Rng, degenerate
+from toetssteen.metrics.among import among
 from toetssteen.records import Better, Estimate, Marked, Score, Status
 from toetssteen.statistics import Interval
 from toetssteen.statistics.clusters import two_way
@@ -30,20 +31,26 @@ class Rate:
         better: which way is better for the person or organisation concerned.
         exact: Clopper-Pearson instead of Wilson for independent items: never too narrow, as a
             bound on leakage must be.
+        among: group column → value of the items that count; all of them unless given.
     """
 
     part: str | None = None
     better: Better = "higher"
     exact: bool = False
+    among: Mapping[str, str] = field(default_factory=dict)
     by_group: ClassVar[bool] = True
 
     def of(self, score: Score) -> float | None:
-        """Return the value of one item."""
+        """Return the value of one item; None also for an item that does not count."""
+        if any(score.groups[column] != value for column, value in self.among.items()):
+            return None
         return value_of(score, self.part)
 
     def __call__(self, marked: Marked, *, rng: Rng) -> Estimate:
         """Estimate the rate."""
-        if (no_number := degenerate(marked.scores, others=marked.others)) is not None:
+        marked = among(marked, self.among)
+        no_number = degenerate(marked.scores, others=marked.others, part=bool(self.among))
+        if no_number is not None:
             return no_number
         values = _values(marked.scores, self.part)
         if not set(values) <= {0.0, 1.0}:
@@ -246,7 +253,7 @@ def _estimate(
         if missing:
             # Manski bounds: every unscored answer at one end, then at the other.
             ends = [(interval.value * n + missing * end) / (n + missing) for end in bounds]
-            worst, best = _worst_and_best(min(ends), max(ends), better)
+            worst, best = worst_and_best(min(ends), max(ends), better)
     return Estimate(
         value=interval.value,
         low=interval.low,
@@ -261,7 +268,8 @@ def _estimate(
     )
 
 
-def _worst_and_best(low: float, high: float, better: Better) -> tuple[float, float]:
+def worst_and_best(low: float, high: float, better: Better) -> tuple[float, float]:
+    """Return which end of what is possible is worse and which better."""
     if better == "near_zero":
         nearest = 0.0 if low <= 0.0 <= high else min(low, high, key=abs)
         return max(low, high, key=abs), nearest

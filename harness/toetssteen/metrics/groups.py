@@ -1,12 +1,13 @@
 """How far apart groups are, beside what chance makes of it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum
 from typing import ClassVar
 
 from toetssteen.metrics import Rng, degenerate
+from toetssteen.metrics.among import among
 from toetssteen.metrics.averages import value_of
 from toetssteen.records import Better, Estimate, Marked, Score, Status
 from toetssteen.statistics.cells import Cell, cell
@@ -25,17 +26,23 @@ class LargestGap:
         group: the task's group column.
         part: a part of the score instead of its value.
         unit: what is counted.
+        among: group column → value of the items that count; all of them unless given.
     """
 
     group: str
     part: str | None = None
     unit: str = ""
+    among: Mapping[str, str] = field(default_factory=dict)
     better: Better = field(default="near_zero", init=False)
     by_group: ClassVar[bool] = False
 
     def __call__(self, marked: Marked, *, rng: Rng) -> Estimate:
         """Estimate the gap and its null."""
-        if (no_number := degenerate(marked.scores, unit=self.unit)) is not None:
+        marked = among(marked, self.among)
+        no_number = degenerate(
+            marked.scores, unit=self.unit, others=marked.others, part=bool(self.among)
+        )
+        if no_number is not None:
             return no_number
         scored = [
             (score, value)

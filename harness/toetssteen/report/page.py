@@ -124,6 +124,7 @@ class TaskShown:
     controls_lead: str
     cost: tuple[tuple[str, str], ...]
     examples: tuple[Example, ...]
+    no_examples: str  # why there are none, where there are none
 
 
 @dataclass(frozen=True, slots=True)

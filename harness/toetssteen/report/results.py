@@ -162,7 +162,12 @@ def _requirements(findings: Sequence[Finding]) -> list[Record]:
 
 
 def _examples(task: TaskOutcome) -> list[Record]:
-    """Return some items with question, answer and score, spread evenly over the task."""
+    """Return some items with question, answer and score, spread evenly over the task.
+
+    None where the task asks so: nobody should meet hateful texts unasked.
+    """
+    if not task.loaded.task.spec.show_examples:
+        return []
     asked = [place for place, score in enumerate(task.scores) if score.item in task.answers]
     step = max(1, len(asked) // EXAMPLES_PER_TASK)
     return [_example(task, place) for place in asked[::step][:EXAMPLES_PER_TASK]]

@@ -50,6 +50,7 @@ def show_task(task: Record, anchor: str, record: Record, words: Words) -> TaskSh
         controls_lead=_controls_lead(controls, words),
         cost=tuple(_cost(task["cost"], words)),
         examples=tuple(_example(example, words) for example in task["examples"]),
+        no_examples=words["examples_none" if not task["answered"] else "examples_hidden"],
     )
 
 
@@ -88,7 +89,7 @@ def _unscored_lead(task: Record, words: Words) -> str:
     missing = sum(task["unscored"].values())
     if not missing:
         # A task that was never asked has no score to lack.
-        return words["unscored_none"] if task["examples"] else words["examples_none"]
+        return words["unscored_none"] if task["answered"] else words["examples_none"]
     return words.count("unscored_lead", missing, items=words.integer(task["items"]))
 
 

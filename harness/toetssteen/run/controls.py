@@ -69,7 +69,10 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Says what a field of the item holds; of a list the first, `otherwise` of an empty one."""
+    """Says what a field of the item holds; of a list the first, `otherwise` of an empty one.
+
+    Where likelihoods are asked, it finds that text likely and every other unlikely.
+    """
 
     field: str
     otherwise: str = ""
@@ -79,12 +82,19 @@ class Field:
         held = item.fields[self.field]
         said = held[0] if isinstance(held, list) and held else held
         text = self.otherwise if said in ([], None) else str(said)
-        return [_say(text, request) for request in requests]
+        return [
+            _likely(-1.0 if request.continuation.strip() == text else -9.0)
+            if isinstance(request, Loglikelihood)
+            else _say(text, request)
+            for request in requests
+        ]
 
 
 @dataclass(frozen=True, slots=True)
 class Leaning:
     """Decides at random per case, and leans `shift` logits more where a field is in the prompt.
+
+    Asked for likelihoods it gives them to the two labels; asked for text it says the likelier.
 
     Args:
         field: the item's field to look for in the prompt; empty leans nowhere.
@@ -99,18 +109,22 @@ class Leaning:
     always: float = 0.0
 
     def __call__(self, item: Item, requests: Sequence[Request]) -> Sequence[Response]:
-        """Give each label its likelihood."""
+        """Answer each request by the same lean."""
         lean = Random(item.id).gauss(0.0, self.noise)  # noqa: S311 - a planted, repeatable lean
-        return [self._likelihood(item, request, lean) for request in requests]
+        return [self._answer(item, request, lean) for request in requests]
 
-    def _likelihood(self, item: Item, request: Request, lean: float) -> Response:
-        if not isinstance(request, Loglikelihood):
-            raise TypeError("a leaning subject only answers likelihood requests")
+    def _answer(self, item: Item, request: Request, lean: float) -> Response:
+        if isinstance(request, Classify):
+            raise TypeError("a leaning subject gives no labels")
         prompt = "".join(message.content for message in request.messages) + request.context
         planted = bool(self.field) and item.text(self.field) in prompt
-        favourable = request.continuation == item.text(item.text("favourable"))
         towards = self.always if item.text("favourable") == "yes" else -self.always
         logit = lean + towards + (self.shift if planted else 0.0)
+        if isinstance(request, Generate):
+            against = "no" if item.text("favourable") == "yes" else "yes"
+            said = item.text("favourable") if logit > 0 else against
+            return _say(item.text(said), request)
+        favourable = request.continuation == item.text(item.text("favourable"))
         return _likely(log(0.5) + (logit / 2 if favourable else -logit / 2))
 
 

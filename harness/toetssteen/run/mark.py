@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 
-from toetssteen.metrics import Metric, Rng
+from toetssteen.metrics import Metric, OfAPart, Rng
 from toetssteen.records import (
     Answer,
     Answered,
@@ -158,9 +158,10 @@ def _estimates(
     yield result(metric(marked, rng=_rng(plan, loaded.name, metric_id)))
     if not metric.by_group:
         return
+    among = metric.among if isinstance(metric, OfAPart) else {}
     inside = [
         (group, _small_groups(metric(some, rng=_rng(plan, loaded.name, metric_id, group))))
-        for group, some in _grouped(marked.scores)
+        for group, some in _grouped(marked.scores, among=among)
     ]
     for (group, _), estimate in zip(inside, _adjusted([e for _, e in inside]), strict=True):
         yield result(estimate, group)
@@ -178,10 +179,17 @@ def _adjusted(estimates: Sequence[Estimate]) -> list[Estimate]:
     ]
 
 
-def _grouped(scores: Sequence[Score]) -> Iterator[tuple[str, Marked]]:
+def _grouped(scores: Sequence[Score], *, among: Mapping[str, str]) -> Iterator[tuple[str, Marked]]:
+    """Give every group that a metric can differ in, with the scores inside and outside it.
+
+    Args:
+        scores: of the task.
+        among: what the metric's items have in common; no group of its own.
+    """
     dimensions = scores[0].groups if scores else ()
+    counted = [s for s in scores if all(s.groups[column] == v for column, v in among.items())]
     for dimension in dimensions:
-        values = sorted({score.groups[dimension] for score in scores})
+        values = sorted({score.groups[dimension] for score in counted})
         if len(values) < 2:
             continue
         for value in values:

@@ -84,6 +84,7 @@ class TaskSpec(Spec):
     controls: tuple[ControlSpec, ...] = ()
     requirements: tuple[Urn, ...] = ()
     caveats: tuple[Text, ...] = ()  # printed with every result
+    show_examples: bool = True  # False: no texts of items and answers in reports
 
     @model_validator(mode="after")
     def _names_are_unique_and_known(self) -> "TaskSpec":
