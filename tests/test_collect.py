@@ -31,7 +31,7 @@ from toetssteen.run.collect import ITEMS_PER_BLOCK, collect, count_pending, cut
 from toetssteen.run.kept import KeyIndex
 from toetssteen.run.mark import mark
 from toetssteen.run.plan import Plan, make_plan
-from toetssteen.run.store import Store
+from toetssteen.run.store import Partial, Store
 
 TASK = """
 version: 1
@@ -203,11 +203,13 @@ class SlowStore(Store):
         self.let = Event()
         self.full = full
 
-    def append(self, answers: Sequence[Answer], block: Block) -> None:  # type: ignore[override]
+    def append(  # type: ignore[override]
+        self, answers: Sequence[Answer], block: Block, partials: Sequence[Partial] = ()
+    ) -> None:
         self.let.wait(10)
         if self.full:
             raise RunError("the disk is full")
-        super().append(answers, block)
+        super().append(answers, block, partials)
 
 
 def test_the_next_block_is_asked_while_one_is_written(tmp_path: Path) -> None:
@@ -280,7 +282,7 @@ from toetssteen.meters import NoMeter
 sys.path.insert(0, {tests!r})
 from test_collect import planned
 from toetssteen.run.collect import collect, count_pending
-from toetssteen.run.store import Store
+from toetssteen.run.store import Partial, Store
 
 folder, n = Path(sys.argv[1]), int(sys.argv[2])
 plan = planned(folder, n)

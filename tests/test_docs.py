@@ -23,12 +23,14 @@ from toetssteen.spec import (
     CandidateSpec,
     ControlSpec,
     EndpointSpec,
+    FunctionSpec,
     HubWeights,
     MetricRef,
     PackageWeights,
     PathWeights,
     PluginRef,
     PriceSpec,
+    RouteSpec,
     SuiteSpec,
     TaskSpec,
     Text,
@@ -114,7 +116,10 @@ def test_every_key_of_a_task_is_explained(spec: type[BaseModel], guide: Path) ->
 
 @pytest.mark.parametrize(
     "spec",
-    [CandidateSpec, PackageWeights, HubWeights, PathWeights, EndpointSpec, PriceSpec, BudgetSpec],
+    [
+        *(CandidateSpec, PackageWeights, HubWeights, PathWeights, EndpointSpec, PriceSpec),
+        *(BudgetSpec, RouteSpec, FunctionSpec),
+    ],
 )
 def test_every_key_of_a_card_is_explained(spec: type[BaseModel]) -> None:
     assert not unnamed(set(spec.model_fields), CANDIDATES)

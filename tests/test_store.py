@@ -14,7 +14,7 @@ import pytest
 from toetssteen.errors import BusyError, ContentError, RunError
 from toetssteen.records import Answer, Block, Failure, Generate, Generation, Message, Reading
 from toetssteen.run import store as store_module
-from toetssteen.run.store import Session, Store
+from toetssteen.run.store import Partial, Session, Store
 
 if TYPE_CHECKING:
     from conftest import Lab
@@ -30,12 +30,20 @@ def block(number: int) -> Block:
     return Block(f"quality/x#{number}", "quality/x", 2, 0.5, (reading,))
 
 
+def partial(name: str, *, failed: bool = False) -> Partial:
+    said = Failure("timeout", "took 60 s") if failed else Generation("Ja", "stop", 1)
+    return Partial(name, (said, None))
+
+
 def filled(folder: Path, blocks: int = 3) -> Path:
+    """Write blocks of two answers, each with part of one that the next block holds whole."""
     with Store(folder) as store:
         store.start(Session("2026-11-23T09:00:00+00:00", {"adapter": "scripted"}, {}))
         for number in range(blocks):
             store.append(
-                [answer(f"{number}a"), answer(f"{number}b", 'é "\n\u2028')], block(number)
+                [answer(f"{number}a"), answer(f"{number}b", 'é "\n\u2028')],
+                block(number),
+                [partial(f"{number + 1}a")],
             )
     return folder / "answers.jsonl"
 
@@ -79,7 +87,7 @@ def test_an_answer_that_is_changed_under_way_is_not_passed_over(tmp_path: Path) 
 
 def test_a_cut_at_any_byte_costs_at_most_the_last_block(tmp_path: Path) -> None:
     """Whatever was on disk when the power went: whole blocks, or nothing of a block."""
-    whole = filled(tmp_path / "whole").read_bytes()
+    whole = filled(tmp_path / "whole", blocks=2).read_bytes()
     ends = [0]
     for line in whole.split(b"\n")[:-1]:
         ends.append(ends[-1] + len(line) + 1)
@@ -94,6 +102,9 @@ def test_a_cut_at_any_byte_costs_at_most_the_last_block(tmp_path: Path) -> None:
         with Store(folder) as store:
             assert len(store.answers.blocks) == complete
             assert len(store.answers.by_key) == 2 * complete
+            # What there is of an answer goes the way of the block it was asked in.
+            parts = [n for n in range(5) if store.partial(f"{n}a")]
+            assert parts == ([complete] if complete else [])
             store.append([answer("new")], block(9))
         with Store(folder) as store:
             assert len(store.answers.blocks) == complete + 1
@@ -185,6 +196,27 @@ def test_failures_that_may_pass_can_be_asked_again(tmp_path: Path) -> None:
         ]
         store.append([answer("t")], block(1))
         assert store.has("t", retry_failed=True)
+
+
+def test_part_of_an_answer_is_kept_until_the_whole_is_there(tmp_path: Path) -> None:
+    """It is no answer, and no more of use behind one; a failure in it may be asked again."""
+    with Store(tmp_path) as store:
+        store.append([], block(0), [partial("a"), partial("b", failed=True)])
+        assert not store.has("a")
+        assert "a" not in store.answers.by_key
+        assert list(store.answers.by_key) == []
+    with Store(tmp_path) as store:
+        assert store.partial("a") == [Generation("Ja", "stop", 1), None]
+        assert store.partial("a", retry_failed=True) == store.partial("a")
+        assert store.partial("b") == [Failure("timeout", "took 60 s"), None]
+        assert store.partial("b", retry_failed=True) == [None, None]
+        assert store.partial("c") == ()
+        store.append([answer("a")], block(1))
+        assert store.partial("a") == ()
+    with Store(tmp_path) as store:
+        assert store.partial("a") == ()
+        assert store.partial("b")
+        assert store.answers.by_key["a"] == answer("a")
 
 
 def test_half_a_results_file_is_never_seen(

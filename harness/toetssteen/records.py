@@ -122,6 +122,10 @@ class Generate:
 
     Without `sampling` it is what the candidate's card says, and else the likeliest token each
     time. `logprobs` asks how likely every token was.
+
+    `tenant` is who asks and `session` in which conversation, where a candidate serves several and
+    has to keep them apart; one that cannot tell them apart answers with a `Failure`. What is
+    asked in one session of one tenant is asked in order.
     """
 
     messages: tuple[Message, ...]
@@ -130,6 +134,8 @@ class Generate:
     stop: tuple[str, ...] = ()
     sampling: Sampling | None = None
     logprobs: bool = False
+    tenant: str = ""
+    session: str = ""
     kind: Literal["generate"] = "generate"
 
 

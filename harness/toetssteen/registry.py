@@ -34,6 +34,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "completions": "toetssteen.candidates.adapters:CompletionsAdapter",
         "masked": "toetssteen.candidates.adapters:MaskedAdapter",
         "scripted": "toetssteen.candidates.scripted:ScriptedAdapter",
+        "system": "toetssteen.candidates.adapters:SystemAdapter",
     },
     "scorers": {
         "answered": "toetssteen.scorers.answered:AnsweredScorer",

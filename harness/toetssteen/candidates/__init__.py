@@ -6,7 +6,7 @@ from typing import Protocol, cast
 
 from toetssteen.catalog import Card
 from toetssteen.errors import CandidateError
-from toetssteen.records import Capability, Failure, Request, Response
+from toetssteen.records import Capability, Failure, Generate, Request, Response
 from toetssteen.registry import load
 from toetssteen.spec import CandidateSpec, beside
 
@@ -81,6 +81,16 @@ def not_offered(kind: str, request: Request) -> Failure:
     A plan asks none of those; a plugin's own code may.
     """
     return Failure("error", f"{kind} answers no {request.kind} request")
+
+
+def one_for_all(request: Request) -> Failure | None:
+    """Return the answer to a tenant or session, of a candidate that serves all the same.
+
+    Without it such a candidate would seem to keep apart what it never held.
+    """
+    if isinstance(request, Generate) and (request.tenant or request.session):
+        return Failure("error", "this candidate cannot tell one tenant or session from another")
+    return None
 
 
 def load_adapter(card: Card) -> Adapter:

@@ -7,11 +7,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
+from toetssteen import cache
 from toetssteen.candidates import Candidate
 from toetssteen.candidates.weights import LocalWeights, locate
 from toetssteen.errors import ContentError
 from toetssteen.records import Capability
-from toetssteen.spec import CandidateSpec
+from toetssteen.spec import PACING, CandidateSpec, inside
 
 
 class _FromWeights:
@@ -84,6 +85,56 @@ class CompletionsAdapter:
         return candidate
 
 
+@dataclass(frozen=True, slots=True)
+class SystemAdapter:
+    """An application as its users meet it: at its HTTP route, or as a Python function."""
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.GENERATE})
+
+    def identify(self, card: CandidateSpec, folder: Path) -> str:
+        """Return a digest of the route as the card has it, or of the function and its file."""
+        known: dict[str, object] = {"adapter": card.adapter.name}
+        _refuse_what_an_application_decides(card, folder)
+        if card.function is not None:
+            file = application_file(card, folder)
+            known |= {"function": card.function.model_dump(), "sha256": cache.digest(file)}
+        elif card.route is not None:
+            known["route"] = card.route.model_dump(mode="json", exclude=set(PACING))
+        return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+    def open(self, card: CandidateSpec, folder: Path) -> Candidate:
+        """Ask the route something small, or load the function."""
+        module = import_module("toetssteen.candidates.system")
+        make = module.open_route if card.function is None else module.open_function
+        candidate: Candidate = make(card, folder)
+        return candidate
+
+
+def application_file(card: CandidateSpec, folder: Path) -> Path:
+    """Return the file that a card's function stands in.
+
+    Raises:
+        ContentError: there is none, or it lies outside the folder of the card.
+    """
+    if card.function is None:
+        raise ContentError(folder, "function: is required, with file and name")
+    file = inside(folder, card.function.file, where=folder)
+    if not file.is_file():
+        raise ContentError(file, f"no such file; it should define {card.function.name}")
+    return file
+
+
+def _refuse_what_an_application_decides(card: CandidateSpec, folder: Path) -> None:
+    if (card.route is None) == (card.function is None):
+        raise ContentError(
+            folder, "the adapter system needs a route or a function, and not both on one card"
+        )
+    for name in ("system_prompt", "sampling"):
+        if getattr(card, name) is not None:
+            raise ContentError(folder, f"{name}: is decided by the application itself")
+    _refuse_template(card, folder, "is for weights; an application applies its own")
+
+
 def _refuse_template(card: CandidateSpec, folder: Path, why: str) -> None:
     if card.chat_template:
         raise ContentError(folder, f"chat_template: {why}")
@@ -105,6 +156,12 @@ def _identify_endpoint(card: CandidateSpec, folder: Path) -> str:
     _refuse_template(card, folder, "is for weights; a service applies its own, or none")
     if card.adapter.name == "completions" and card.endpoint.limit_key != "max_tokens":
         raise ContentError(folder, "endpoint.limit_key: completions know max_tokens only")
+    if card.adapter.name == "chat" and card.endpoint.prompt_logprobs:
+        raise ContentError(
+            folder,
+            "endpoint.prompt_logprobs: what a chat template makes of a text cannot be seen; open "
+            "the service with the adapter completions",
+        )
     if card.sampling is not None and card.sampling.top_k is not None:
         raise ContentError(folder, "sampling.top_k: an OpenAI-compatible service has no top_k")
     known = {"adapter": card.adapter.name, "url": card.endpoint.url, "model": card.endpoint.model}

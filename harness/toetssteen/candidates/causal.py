@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from transformers import AutoModelForCausalLM
 
-from toetssteen.candidates import gguf, not_offered
+from toetssteen.candidates import gguf, not_offered, one_for_all
 from toetssteen.candidates.encoding import Encoder
 from toetssteen.candidates.engines.attention import CannotPackError
 from toetssteen.candidates.engines.budget import Budget, find_budget
@@ -157,7 +157,9 @@ class Causal:
         encoded = self._encoder.prompts(list(requests.values()))
         for place, prompt in zip(requests, encoded, strict=True):
             length = len(prompt.tokens) + prompt.max_tokens
-            if prompt.max_tokens < 1:
+            if refused := one_for_all(requests[place]):
+                answers[place] = refused
+            elif prompt.max_tokens < 1:
                 answers[place] = Failure("error", "max_tokens should be at least 1")
             elif length > self._room:
                 answers[place] = self._too_long(length)

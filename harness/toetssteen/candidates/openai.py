@@ -1,15 +1,17 @@
 """Candidates behind an OpenAI-compatible address: conversations, and texts that are continued."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from toetssteen.candidates import Candidate, CandidateStoppedError, not_offered
-from toetssteen.candidates.service import GivenUp, Reply, Service, Unusable
+from toetssteen.candidates import Candidate, not_offered, one_for_all
+from toetssteen.candidates.asking import Remote, cut_at_stop
+from toetssteen.candidates.given_text import Given, echoed, prompted, token_logprobs
+from toetssteen.candidates.service import Reply, Service, Unreadable, Unusable
 from toetssteen.errors import CandidateError
 from toetssteen.records import (
     Classify,
@@ -40,10 +42,6 @@ PROBE_TOKENS = 16  # the least that every service accepts
 MOST_NAMES, MOST_LETTERS = 20, 200
 
 
-class _Unreadable(Exception):  # noqa: N818 - becomes a Failure, never leaves this module
-    """A reply is not what the interface promises; says how."""
-
-
 def open_chat(card: CandidateSpec, folder: Path, *, service: Service | None = None) -> Candidate:
     """Open a service for conversations, and see that it does what the card says.
 
@@ -64,58 +62,17 @@ def open_completions(
     return _opened(Completions(card, _spec(card), service or Service(_spec(card), folder)))
 
 
-class _Compatible(ABC):
-    """What both interfaces share: asking side by side, and keeping the books."""
+class _Compatible(Remote):
+    """What both interfaces share: who answered, and how words are chosen."""
 
     def __init__(self, card: CandidateSpec, spec: EndpointSpec, service: Service) -> None:
+        super().__init__(spec, service)
         self._card = card
         self._spec = spec
-        self._service = service
         self._sampling = card.sampling.record if card.sampling else None
         self._models: Counter[str] = Counter()
         self._fingerprints: Counter[str] = Counter()
         self._lock = Lock()
-
-    def answer(self, requests: Sequence[Request]) -> Sequence[Response]:
-        """Answer side by side, in order.
-
-        Raises:
-            CandidateStoppedError: the service can or may be asked no more; holds what it said.
-        """
-        responses: list[Response | None] = [None] * len(requests)
-        reasons: list[str] = []
-
-        def one(place: int) -> None:
-            try:
-                responses[place] = self._answer(requests[place])
-            except Unusable as error:
-                self._service.halt(str(error))
-                reasons.append(str(error))
-
-        with ThreadPoolExecutor(self._spec.concurrency, thread_name_prefix="service") as pool:
-            try:
-                for asked in [pool.submit(one, place) for place in range(len(requests))]:
-                    asked.result()
-            except KeyboardInterrupt:
-                # What is under way still comes in: it will be charged.
-                self._service.halt("interrupted")
-                interrupted = True
-            except BaseException:
-                self._service.halt("ended by an error")
-                raise
-            else:
-                interrupted = False
-        if reasons or interrupted:
-            # Who was given up while the service went down may be asked again.
-            kept = [None if isinstance(r, GivenUp) else r for r in responses]
-            why = "interrupted" if interrupted else reasons[0]
-            raise CandidateStoppedError(
-                f"{self._spec.url}: {why}; what was answered is kept, and the same command "
-                "continues",
-                kept,
-                interrupted=interrupted,
-            )
-        return [Failure(r.why, r.reason) if isinstance(r, GivenUp) else r for r in responses if r]
 
     @abstractmethod
     def probe(self) -> None:
@@ -127,30 +84,17 @@ class _Compatible(ABC):
 
     def describe(self) -> Mapping[str, str]:
         """Say who answered, under which name, and what it took."""
-        purse = self._service.purse
         described = {
             "adapter": self._card.adapter.name,
             "url": self._spec.url,
             "model": self._spec.model,
             "model_reported": ", ".join(sorted(self._models)) or "nothing",
             "system_fingerprint": ", ".join(sorted(self._fingerprints)) or "nothing",
-            "requests_sent": str(purse.requests),
+            **self._describe_asking(),
         }
-        if purse.price is not None:
-            described["euros_spent"] = f"{purse.euros:.4f}"
-        if troubles := self._service.troubles:
-            said = (f"{count} x {what}" for what, count in sorted(troubles.items()))
-            described["asked_again_after"] = "; ".join(said)
         if len(self._models) > 1 or len(self._fingerprints) > 1:
             described["warning"] = "the service answered under more than one name or fingerprint"
         return described
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._service.close()
-
-    @abstractmethod
-    def _answer(self, request: Request) -> Response: ...
 
     def _ask(
         self, path: str, body: Mapping[str, Any], read: Callable[[Reply], Response]
@@ -161,7 +105,7 @@ class _Compatible(ABC):
         self._note(reply)
         try:
             return read(reply)
-        except _Unreadable as error:
+        except Unreadable as error:
             return Failure("error", f"the service answered, but {error}")
 
     def _note(self, reply: Reply) -> None:
@@ -175,12 +119,7 @@ class _Compatible(ABC):
                 if said and (said in seen or len(seen) < MOST_NAMES):
                     seen[said] += 1
         tokens, prompt_tokens = _usage(reply)
-        self._service.purse.pay(prompt_tokens or 0, tokens or 0)
-        budget = self._spec.budget
-        uncounted = tokens is None or prompt_tokens is None
-        if budget is not None and budget.euros is not None and uncounted:
-            # This answer is kept, and nobody knows what the next would cost.
-            self._service.halt("it stopped counting tokens, so the budget in euros cannot be kept")
+        self._service.pay(prompt_tokens, tokens)
 
     def _probed(self, path: str, body: Mapping[str, Any]) -> Reply:
         """Send a probe and return its reply.
@@ -196,8 +135,7 @@ class _Compatible(ABC):
             raise self._cannot(str(error)) from None
         if isinstance(reply, Failure):
             raise self._cannot(reply.reason)
-        budget = self._spec.budget
-        if budget is not None and budget.euros is not None and None in _usage(reply):
+        if self._service.counts_euros and None in _usage(reply):
             raise self._cannot("it counts no tokens (usage), so a budget in euros cannot be kept")
         self._note(reply)
         return reply
@@ -220,6 +158,8 @@ class _Compatible(ABC):
 
     def _refuses(self, request: Generate) -> Failure | None:
         """Return why a request cannot be put to this interface, if so."""
+        if refused := one_for_all(request):
+            return refused
         sampling: Sampling | None = request.sampling or self._sampling
         if request.max_tokens < 1:
             return Failure("error", "max_tokens should be at least 1")
@@ -242,7 +182,7 @@ class Chat(_Compatible):
             _message(choice)
             if self._spec.logprobs:
                 _logprobs(choice)
-        except _Unreadable as error:
+        except Unreadable as error:
             raise self._cannot(str(error)) from None
 
     def _answer(self, request: Request) -> Response:
@@ -268,17 +208,18 @@ class Chat(_Compatible):
 
 
 class Completions(_Compatible):
-    """A service that continues a text, and repeats it with the log-probability of every token."""
+    """A service that continues a text, and says how likely every token of a text was."""
 
     def probe(self) -> None:
         """Ask how likely a text is that is certainly several tokens long."""
         # With a letter that takes more than one byte: some count bytes, and we count letters.
-        reply = self._probed("completions", _echo("Eén café drie vier"))
+        reply = self._probed("completions", self._given("Eén café drie vier"))
         try:
-            _likelihood(reply, "Eén café", " drie vier")
-        except _Unreadable as error:
+            self._likelihood(reply, "Eén café", " drie vier")
+        except Unreadable as error:
+            wanted = "prompt_logprobs" if self._spec.prompt_logprobs else "echo"
             raise self._cannot(
-                f"{error}; a service without echo is opened with the adapter chat"
+                f"{error}; a service without {wanted} is opened with the adapter chat"
             ) from None
 
     def _answer(self, request: Request) -> Response:
@@ -306,9 +247,23 @@ class Completions(_Compatible):
             return Failure("error", "a service gives no likelihood from the start of a text")
         return self._ask(
             "completions",
-            _echo(context + continuation),
-            lambda reply: _likelihood(reply, context, continuation),
+            self._given(context + continuation),
+            lambda reply: self._likelihood(reply, context, continuation),
         )
+
+    def _given(self, text: str) -> dict[str, Any]:
+        """Return a body that asks how likely every token of a text is."""
+        # One token more is the least that every service agrees to; nobody looks at it.
+        body = {"prompt": text, "max_tokens": 1, "temperature": 0}
+        if self._spec.prompt_logprobs:
+            # Of the token itself alone, and with it its rank.
+            return body | {"prompt_logprobs": 0}
+        return body | {"echo": True, "logprobs": 1}
+
+    def _likelihood(self, reply: Reply, context: str, continuation: str) -> Likelihood:
+        choice, text = _choice(reply), context + continuation
+        read = prompted if self._spec.prompt_logprobs else echoed
+        return _sum(read(choice, text), len(context), len(text))
 
     def _text(self, request: Generate | Loglikelihood) -> str:
         """Return conversation and context as plain text, as `encoding.py` does."""
@@ -339,7 +294,7 @@ def _spec(card: CandidateSpec) -> EndpointSpec:
 def _choice(reply: Reply) -> dict[str, Any]:
     choices = reply.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise _Unreadable("the reply has no choices")
+        raise Unreadable("the reply has no choices")
     choice: dict[str, Any] = choices[0]
     return choice
 
@@ -347,14 +302,14 @@ def _choice(reply: Reply) -> dict[str, Any]:
 def _message(choice: Mapping[str, Any]) -> dict[str, Any]:
     message = choice.get("message")
     if not isinstance(message, dict):
-        raise _Unreadable("the first choice has no message")
+        raise Unreadable("the first choice has no message")
     return message
 
 
 def _finish(choice: Mapping[str, Any]) -> Finish:
     said = choice.get("finish_reason")
     if not isinstance(said, str) or said not in FINISHES:
-        raise _Unreadable(f"it ended with the unknown finish_reason {str(said)[:40]!r}")
+        raise Unreadable(f"it ended with the unknown finish_reason {str(said)[:40]!r}")
     return FINISHES[said]
 
 
@@ -367,7 +322,7 @@ def _said(reply: Reply, request: Generate) -> Response:
     text, inside = _split_thinking(_text_of(message.get("content")))
     beside = str(message.get("reasoning_content") or message.get("reasoning") or "")
     tokens, prompt_tokens = _usage(reply)
-    return Generation(
+    said = Generation(
         text=text,
         finish=_finish(choice),
         tokens=tokens,
@@ -375,6 +330,18 @@ def _said(reply: Reply, request: Generate) -> Response:
         logprobs=_logprobs(choice) if request.logprobs else (),
         reasoning="\n\n".join(filter(None, (beside, inside))),
     )
+    return _stopped(said, request)
+
+
+def _stopped(said: Generation, request: Generate) -> Response:
+    """Stop where the request says, if the service did not."""
+    cut = cut_at_stop(said.text, request.stop)
+    if cut is None:
+        return said
+    if request.logprobs:
+        # Which tokens stand behind the stop cannot be told from their number alone.
+        return Failure("error", "the service answered, but went on behind the stop text")
+    return replace(said, text=cut, finish="stop")
 
 
 def _text_of(content: object) -> str:
@@ -389,7 +356,7 @@ def _text_of(content: object) -> str:
         ):
             return "".join(part["text"] for part in content)
         case _:
-            raise _Unreadable("its message is no text")
+            raise Unreadable("its message is no text")
 
 
 def _split_thinking(text: str) -> tuple[str, str]:
@@ -411,89 +378,43 @@ def _logprobs(choice: Mapping[str, Any]) -> tuple[float, ...]:
     found = choice.get("logprobs")
     content = found.get("content") if isinstance(found, dict) else None
     if not isinstance(content, list) or not content:
-        raise _Unreadable("no log-probabilities came back though they were asked for")
+        raise Unreadable("no log-probabilities came back though they were asked for")
     try:
         return tuple(float(token["logprob"]) for token in content)
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise _Unreadable("its log-probabilities are no numbers") from None
+        raise Unreadable("its log-probabilities are no numbers") from None
 
 
 def _continued(reply: Reply, request: Generate) -> Response:
     choice = _choice(reply)
     text = choice.get("text")
     if not isinstance(text, str):
-        raise _Unreadable("the first choice has no text")
+        raise Unreadable("the first choice has no text")
     tokens, prompt_tokens = _usage(reply)
-    logprobs: tuple[float, ...] = ()
-    if request.logprobs:
-        logprobs = tuple(_numbers(_token_logprobs(choice).get("token_logprobs")))
-    return Generation(text, _finish(choice), tokens, prompt_tokens, logprobs)
+    logprobs = token_logprobs(choice) if request.logprobs else ()
+    said = Generation(text, _finish(choice), tokens, prompt_tokens, logprobs)
+    return _stopped(said, request)
 
 
-def _echo(text: str) -> dict[str, Any]:
-    """Return a body that asks for a text back, with the log-probabilities of its tokens."""
-    # One token more is the least that every service agrees to; nobody looks at it.
-    return {"prompt": text, "max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 1}
-
-
-def _likelihood(reply: Reply, context: str, continuation: str) -> Likelihood:
+def _sum(tokens: Sequence[Given], start: int, end: int) -> Likelihood:
     """Add up the tokens that begin inside the continuation.
 
     A token that begins in the context and ends in the continuation belongs to the context, as in
     ADR 0004.
     """
-    start, end = len(context), len(context) + len(continuation)
-    echoed = list(_echoed(_choice(reply), context + continuation))
-    numbers = [number for offset, number in echoed if start <= offset < end]
-    known = [number for number in numbers if number is not None]
-    if not known or len(known) < len(numbers):
-        raise _Unreadable("no log-probabilities of the given text came back (echo, logprobs)")
-    before = sum(offset < start for offset, _ in echoed)
-    return Likelihood(total=sum(known), tokens=len(known), prompt_tokens=before)
-
-
-def _echoed(choice: Mapping[str, Any], text: str) -> Iterator[tuple[int, float | None]]:
-    """Give where every token of the text begins, and its log-probability; the first has none.
-
-    Each token has to stand where it is said to stand: some services count a start token that is
-    not in the text, or bytes instead of letters, and would be read a little beside the mark.
-    """
-    found = _token_logprobs(choice)
-    tokens, offsets = found.get("tokens"), found.get("text_offset")
-    numbers = _numbers(found.get("token_logprobs"), gaps=True)
-    if not isinstance(tokens, list) or not isinstance(offsets, list):
-        raise _Unreadable("its log-probabilities have no tokens or text_offset")
-    if not len(tokens) == len(offsets) == len(numbers):
-        raise _Unreadable("it gives another number of tokens than of log-probabilities")
-    first = str(tokens[0]) if tokens else ""
-    marks = 0 if text.startswith(first) else len(first)
-    for token, offset, number in zip(tokens, offsets, numbers, strict=True):
-        if type(offset) is not int:
-            raise _Unreadable("its text_offset holds no whole numbers")
-        if offset < marks or (marks and token == first and number is None):
-            continue  # the start token
-        place = offset - marks
-        torn = "\ufffd" in str(token) or str(token).startswith("bytes:")
-        if place < len(text) and not torn and not text.startswith(str(token), place):
-            raise _Unreadable("its text_offset does not fit the text it was given")
-        yield place, number
-
-
-def _token_logprobs(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = choice.get("logprobs")
-    if not isinstance(found, dict):
-        raise _Unreadable("no log-probabilities came back though they were asked for")
-    return found
-
-
-def _numbers(given: object, *, gaps: bool = False) -> list[Any]:
-    """Return log-probabilities; with `gaps`, None where there is none."""
-    if not isinstance(given, list):
-        raise _Unreadable("its log-probabilities have no token_logprobs")
-    try:
-        return [None if gaps and number is None else float(number) for number in given]
-    except (TypeError, ValueError, OverflowError):
-        raise _Unreadable("its log-probabilities are no numbers") from None
+    if any(token.begin < start <= token.until for token in tokens):
+        raise Unreadable("it cannot be seen which tokens are the continuation's")
+    inside = [token for token in tokens if start <= token.begin < end]
+    known = [token.logprob for token in inside if token.logprob is not None]
+    if not known or len(known) < len(inside):
+        raise Unreadable("no log-probabilities of the given text came back")
+    likeliest = [token.likeliest for token in inside if token.likeliest is not None]
+    return Likelihood(
+        total=sum(known),
+        tokens=len(known),
+        prompt_tokens=sum(token.begin < start for token in tokens),
+        greedy=all(likeliest) if len(likeliest) == len(inside) else None,
+    )
 
 
 def _usage(reply: Reply) -> tuple[int | None, int | None]:

@@ -69,10 +69,11 @@ def wait_after(attempt: int, asked: str | None, luck: float, *, now: datetime) -
         now: for a date.
     """
     own = luck * min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (attempt - 1))
-    return max(own, _asked_wait(asked, now))
+    return max(own, asked_wait(asked, now))
 
 
-def _asked_wait(asked: str | None, now: datetime) -> float:
+def asked_wait(asked: str | None, now: datetime) -> float:
+    """Return how many seconds the header Retry-After asks for; 0 where there is none."""
     if asked is None:
         return 0.0
     try:

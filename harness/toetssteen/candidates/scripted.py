@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar
 
-from toetssteen.candidates import Candidate
+from toetssteen.candidates import Candidate, one_for_all
 from toetssteen.records import (
     Capability,
     Classification,
@@ -49,6 +49,8 @@ class Scripted:
         return [self._answer_one(request) for request in requests]
 
     def _answer_one(self, request: Request) -> Response:
+        if refused := one_for_all(request):
+            return refused
         prompt = _prompt(request)
         for fragment, reason in self.fails.items():
             if fragment in prompt:

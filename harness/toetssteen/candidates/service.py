@@ -6,10 +6,13 @@ that concerns this request alone, or as `Unusable`: then nothing more can be ask
 
 import json
 import os
+import re
+from base64 import b64encode, urlsafe_b64encode
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from random import Random
 from ssl import SSLCertVerificationError, SSLContext, SSLError, create_default_context
@@ -20,23 +23,29 @@ from uuid import uuid4
 
 import httpx
 
-from toetssteen.candidates.pacing import Bucket, Purse, wait_after
+from toetssteen.candidates.pacing import Bucket, Purse, asked_wait, wait_after
 from toetssteen.errors import CandidateError
 from toetssteen.records import Failure
-from toetssteen.spec import EndpointSpec
+from toetssteen.spec import EndpointSpec, ServiceSpec
 
 Reply = dict[str, Any]
 
 MOST_BYTES = 32 * 2**20  # of one reply; more is not an answer, and would fill the memory
 SHORTEST_KEY = 8  # a shorter one might be part of any text, and could not be kept out of it
 LOST_IN_A_ROW = 10  # requests given up one after another: the service is gone
+REFUSED_IN_A_ROW = 25  # requests refused one after another: it is not about the requests
 PASSING = frozenset({408, 409, 425, 429})  # and every 5xx
-OURS = frozenset({400, 413, 422})  # something about this one request
+# Nobody pays, nothing may be sent there, nothing is there any more; other 4xx are about a request.
+ENDING = frozenset({402, 405, 410})
 FILTERED = frozenset({"content_filter", "content_policy_violation"})  # of an error, as its code
 
 
 class Unusable(Exception):  # noqa: N818 - not an error of the code, but an end of the asking
     """Nothing more can be asked; says why."""
+
+
+class Unreadable(Exception):  # noqa: N818 - becomes a Failure of one request
+    """A reply is not what the interface promises; says how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +63,11 @@ class _Trouble:
 
 
 class Service:
-    """An OpenAI-compatible address, with its key, its pace and its budget; safe over threads."""
+    """An address, with its key, its pace and its budget; safe over threads."""
 
     def __init__(
         self,
-        spec: EndpointSpec,
+        spec: ServiceSpec,
         folder: Path,
         *,
         wait: Callable[[float], object] | None = None,
@@ -67,7 +76,7 @@ class Service:
         """Read the key and the certificates; nothing is sent yet.
 
         Args:
-            spec: the card's endpoint.
+            spec: the card's endpoint or route.
             folder: of the card; `ca_file` lies beside it.
             wait: sleeps so many seconds; until then or until `halt` unless given.
             clock: seconds, never back.
@@ -79,7 +88,8 @@ class Service:
         self.purse = Purse(spec.budget, spec.price)
         self.troubles: Counter[str] = Counter()
         self._spec = spec
-        self._key = _key(spec)
+        key = _key(spec)
+        self._traces = re.compile(_traces(key)) if key else None
         self._halted = Event()
         self._why = ""
         self._wait = wait or self._halted.wait
@@ -88,13 +98,20 @@ class Service:
             spec.requests_per_minute, spec.concurrency, clock=clock, sleep=self._wait
         )
         self._luck = Random()  # noqa: S311 - spreads waiting, protects nothing
+        self._ready = clock()  # before this moment the service wants to be left alone
         self._lost_in_a_row = 0
+        self._refused_in_a_row = 0
         self._answered = False
         self._lock = Lock()
-        self._client = _client(spec, folder, self._key)
+        self._client = _client(spec, folder, key)
 
     def post(
-        self, path: str, body: Mapping[str, Any], *, attempts: int | None = None
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        attempts: int | None = None,
     ) -> Reply | Failure:
         """Send one request until it is answered or given up.
 
@@ -104,26 +121,35 @@ class Service:
         """
         attempts = attempts or self._spec.attempts
         # Services that know this header do not count a repetition twice.
-        headers = {"Idempotency-Key": uuid4().hex}
+        headers = {**(headers or {}), "Idempotency-Key": uuid4().hex}
         trouble = _Trouble("error", "not asked")
+        ready = self._clock()
         for attempt in range(1, attempts + 1):
             self._bucket.take()
+            self._wait_until(ready)
             if self._halted.is_set():
                 raise Unusable(self._why)
             if why := self.purse.claim():
                 raise Unusable(why)
             found = self._attempt(path, body, headers)
             if not isinstance(found, _Trouble):
-                with self._lock:
-                    self._lost_in_a_row = 0
-                    self._answered = self._answered or not isinstance(found, Failure)
+                self._note_answer(found)
                 return found
             trouble = found
-            luck = self._note(trouble)
-            if attempt < attempts:
-                now = datetime.now(UTC)
-                self._wait(wait_after(attempt, trouble.retry_after, luck, now=now))
+            ready = self._note_trouble(trouble, attempt)
         return self._give_up(trouble, attempts)
+
+    def pay(self, prompt_tokens: int | None, tokens: int | None) -> None:
+        """Count what an answer costs; if nobody knows, it was the last one within a budget."""
+        self.purse.pay(prompt_tokens or 0, tokens or 0)
+        if self.counts_euros and (prompt_tokens is None or tokens is None):
+            # This answer is kept, and nobody knows what the next would cost.
+            self.halt("it stopped counting tokens, so the budget in euros cannot be kept")
+
+    @property
+    def counts_euros(self) -> bool:
+        """Is there a budget in euros?"""
+        return self._spec.budget is not None and self._spec.budget.euros is not None
 
     def halt(self, why: str) -> None:
         """Send nothing more, for the first reason that is given; what is under way still comes."""
@@ -131,12 +157,39 @@ class Service:
             self._why = self._why or why
         self._halted.set()
 
-    def _note(self, trouble: _Trouble) -> float:
-        """Count what went wrong; return a draw for the waiting."""
+    def _wait_until(self, ready: float) -> None:
+        """Wait until then, and as long as the service wants to be left alone.
+
+        It may say so to one thread while another waits; what was waited for is not waited again.
+        """
+        waited = float("-inf")
+        while (until := max(ready, self._ready)) > waited and not self._halted.is_set():
+            if (seconds := until - self._clock()) > 0:
+                self._wait(seconds)
+            waited = until
+
+    def _note_answer(self, found: Reply | Failure) -> None:
+        with self._lock:
+            self._lost_in_a_row = 0
+            if not isinstance(found, Failure):
+                self._answered, self._refused_in_a_row = True, 0
+                return
+            # A long text or a filtered one says nothing about the next.
+            self._refused_in_a_row += found.why == "error"
+            refused = self._refused_in_a_row
+        if refused >= REFUSED_IN_A_ROW:
+            self.halt(f"{refused} requests in a row were refused, the last: {found.reason}")
+
+    def _note_trouble(self, trouble: _Trouble, attempt: int) -> float:
+        """Count what went wrong; return the moment at which this request may be sent again."""
+        now, moment = self._clock(), datetime.now(UTC)
         with self._lock:
             # Without what the service says, which may differ each time.
             self.troubles[trouble.reason.partition(":")[0]] += 1
-            return self._luck.random()
+            # What it asks of one thread holds for all: it is one candidate that is too fast.
+            self._ready = max(self._ready, now + asked_wait(trouble.retry_after, moment))
+            luck = self._luck.random()
+        return now + wait_after(attempt, trouble.retry_after, luck, now=moment)
 
     def _give_up(self, trouble: _Trouble, attempts: int) -> Failure:
         with self._lock:
@@ -162,20 +215,20 @@ class Service:
             return self._lost(error)
         reply = self._cleaned(_parsed(text))
         said = _said(reply) if reply is not None else _start(self._cleaned(text))
-        if status != 200:
+        if not 200 <= status < 300:
             return self._refusal(status, reply, said, retry_after)
         if not isinstance(reply, dict):
             return _Trouble("error", f"the reply is not a JSON object: {said}")
-        if "error" in reply and not reply.get("choices"):
+        # Elsewhere a key of that name may mean anything.
+        compatible = isinstance(self._spec, EndpointSpec)
+        if compatible and "error" in reply and not reply.get("choices"):
             return _Trouble("error", f"the service reports an error: {said}")
         return reply
 
     def _lost(self, error: httpx.RequestError) -> _Trouble:
         """Say why no answer came in."""
-        if _is_certificate(error):
-            raise Unusable(
-                "its certificate is not trusted; a CA file of your own can be named in ca_file"
-            ) from None
+        if why := _no_tls(error):
+            raise Unusable(why) from None
         match error:
             case httpx.TimeoutException():
                 seconds = self._spec.timeout_seconds
@@ -206,7 +259,7 @@ class Service:
             raise Unusable(f"there is no such address or model (HTTP 404): {said}")
         if status in PASSING or status >= 500:
             return _Trouble("error", f"HTTP {status}: {said}", retry_after)
-        if status in OURS:
+        if 400 <= status < 500 and status not in ENDING:
             long = status == 413 or code == "context_length_exceeded" or _is_too_long(reply)
             return Failure("too_long" if long else "error", f"HTTP {status}: {said}")
         raise Unusable(f"HTTP {status}: {said}")
@@ -218,7 +271,8 @@ class Service:
         # Piece for piece as it drips in: the client's own limit is on the time between two.
         until = self._clock() + self._spec.timeout_seconds
         raw, late = bytearray(), False
-        with self._client.stream("POST", path, json=body, headers=dict(headers)) as response:
+        url = f"{self._spec.url.rstrip('/')}/{path}" if path else self._spec.url
+        with self._client.stream("POST", url, json=body, headers=dict(headers)) as response:
             for piece in response.iter_bytes():
                 if late:
                     raise httpx.ReadTimeout("too slow")
@@ -238,9 +292,7 @@ class Service:
         match value:
             case str():
                 whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-                for form in _forms(self._key):
-                    whole = whole.replace(form, "[key]")
-                return whole
+                return self._traces.sub("[key]", whole) if self._traces else whole
             case list():
                 return [self._cleaned(one) for one in value]
             case dict():
@@ -253,7 +305,7 @@ class _TooLargeError(Exception):
     pass
 
 
-def _key(spec: EndpointSpec) -> str:
+def _key(spec: ServiceSpec) -> str:
     if spec.key_env is None:
         return ""
     key = os.environ.get(spec.key_env, "").strip()
@@ -270,14 +322,15 @@ def _key(spec: EndpointSpec) -> str:
     return key
 
 
-def _client(spec: EndpointSpec, folder: Path, key: str) -> httpx.Client:
+def _client(spec: ServiceSpec, folder: Path, key: str) -> httpx.Client:
     headers = {"Accept-Encoding": "identity"}
-    if key:
+    if key and spec.key_header is None:
         headers["Authorization"] = f"Bearer {key}"
+    elif key and spec.key_header is not None:
+        headers[spec.key_header] = key
     most = spec.concurrency
     try:
         return httpx.Client(
-            base_url=spec.url.rstrip("/") + "/",
             headers=headers,
             timeout=httpx.Timeout(spec.timeout_seconds, connect=min(spec.timeout_seconds, 10)),
             verify=_certificates(spec, folder),
@@ -292,7 +345,7 @@ def _client(spec: EndpointSpec, folder: Path, key: str) -> httpx.Client:
         ) from None
 
 
-def _certificates(spec: EndpointSpec, folder: Path) -> SSLContext:
+def _certificates(spec: ServiceSpec, folder: Path) -> SSLContext:
     if spec.ca_file is None:
         return create_default_context()
     file = folder / spec.ca_file
@@ -302,13 +355,23 @@ def _certificates(spec: EndpointSpec, folder: Path) -> SSLContext:
         raise CandidateError(f"{file}: is no file with PEM certificates") from None
 
 
-def _is_certificate(error: BaseException | None) -> bool:
-    """Is a certificate the cause? httpx wraps what ssl says, more than once."""
-    while error is not None:
-        if isinstance(error, SSLCertVerificationError) or "CERTIFICATE_VERIFY" in str(error):
-            return True
+def _no_tls(error: BaseException | None) -> str:
+    """Return why no private connection can be made, if that is so and will remain so."""
+    said = ""
+    while error is not None:  # httpx wraps what ssl says, more than once
+        said += f" {error}"
+        if isinstance(error, SSLCertVerificationError):
+            said += " CERTIFICATE_VERIFY"
         error = error.__cause__ or error.__context__
-    return False
+    if "WRONG_VERSION_NUMBER" in said:
+        return "no TLS is spoken there; is it plain http, or another port?"
+    if "CERTIFICATE_VERIFY" not in said:
+        return ""
+    if "mismatch" in said:
+        return "its certificate is for another name; is the address right?"
+    if "has expired" in said:
+        return "its certificate has expired"
+    return "its certificate is not trusted; a CA file of your own can be named in ca_file"
 
 
 def _parsed(text: str) -> object:
@@ -336,10 +399,26 @@ def _is_too_long(reply: object) -> bool:
     return "context" in words and ("length" in words or "size" in words)
 
 
-def _forms(key: str) -> tuple[str, ...]:
-    """Return the ways in which a key may stand in a text, also in JSON within a text."""
-    escaped = json.dumps(key)[1:-1]
-    return (key, escaped, escaped.replace("/", "\\/")) if key else ()
+def _traces(key: str) -> str:
+    """Return a pattern of the ways in which a key may stand in a text.
+
+    As it is; escaped in whole or in part, as JSON, an address or HTML does it; and in base64,
+    where what stands before it decides which of three ways it is written.
+    """
+    coded = []
+    for shift in range(3):
+        # The letters at both ends also hold bits of what stands beside the key.
+        first, last = (8 * shift + 5) // 6, 8 * (shift + len(key)) // 6
+        held = bytes(shift) + key.encode()
+        coded += [encode(held).decode()[first:last] for encode in (b64encode, urlsafe_b64encode)]
+    return "|".join(["".join(map(_escaped, key)), *map(re.escape, coded)])
+
+
+def _escaped(letter: str) -> str:
+    """Return a pattern of a letter and of its escapes."""
+    plain, code = re.escape(letter), ord(letter)
+    in_html = rf"&#(?:0*{code}|[xX]0*(?i:{code:02x}));|{re.escape(escape(letter))}"
+    return rf"(?:\\*{plain}|%(?i:{code:02x})|\\+u(?i:{code:04x})|{in_html})"
 
 
 def _start(text: str) -> str:

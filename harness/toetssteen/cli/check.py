@@ -8,6 +8,7 @@ import click
 import numpy as np
 
 from toetssteen.candidates import load_adapter
+from toetssteen.candidates.adapters import application_file
 from toetssteen.catalog import Catalog, Task
 from toetssteen.cli import options
 from toetssteen.errors import NotFetchedError, ToetsError
@@ -103,6 +104,8 @@ def _card(catalog: Catalog, name: str) -> str:
     said = f"{card.spec.adapter.name} card"
     if card.spec.adapter.file is not None:
         said += f"; executes {card.file.parent / card.spec.adapter.file}"
+    if card.spec.function is not None:
+        said += f"; executes {application_file(card.spec, card.file.parent)}"
     if card.spec.trust_remote_code:
         said += "; executes code from the checkpoint"
     return said

@@ -1,6 +1,6 @@
 """What follows when the answers are in: mark, weigh, write, show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,7 @@ def show(record: Record, console: Console) -> None:
                 reasons.append(f"{result['name']}: {result['estimate']['reason']}")
             table.add_row(f"  {result['metric']}", *_cells(result, note=len(reasons)))
     console.print(table)
+    show_changed(record["changed_names"], console)
     for number, reason in enumerate(reasons, start=1):
         console.print(f"({number}) {reason}", markup=False, highlight=False)
     for task in record["tasks"]:
@@ -83,6 +84,13 @@ def show(record: Record, console: Console) -> None:
                     f"[red]control {control['control']} of {task['name']} did not land: "
                     f"{control['metric']} should be {control['expected']}[/red]"
                 )
+
+
+def show_changed(names: Mapping[str, Sequence[str]], console: Console) -> None:
+    """Warn of a service that did not answer under one name: it may be another model."""
+    for name, said in names.items():
+        text = f"warning: the service answered under more than one {name}: {', '.join(said)}"
+        console.print(text, style="yellow", markup=False, highlight=False)
 
 
 def _cells(result: Mapping[str, Any], *, note: int) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from toetssteen.cli import options
-from toetssteen.cli.finish import finish, report_file, show
+from toetssteen.cli.finish import finish, report_file, show, show_changed
 from toetssteen.cli.folders import keep_profile, remember, run_folder
 from toetssteen.errors import TrackingError
 from toetssteen.meters import Meter, NoMeter
@@ -24,6 +24,7 @@ from toetssteen.meters.powercap import best_meter
 from toetssteen.records import Record
 from toetssteen.run.collect import collect, count_pending
 from toetssteen.run.plan import Plan, make_plan
+from toetssteen.run.sessions import changed_names
 from toetssteen.run.store import Store
 from toetssteen.track import track
 
@@ -87,6 +88,8 @@ def ask(plan: Plan, store: Store, console: Console, *, retry_failed: bool) -> No
         warning = candidate.describe().get("warning")
         if warning:
             console.print(f"[yellow]{warning}[/yellow]")
+        before = [session.candidate for session in store.answers.sessions]
+        show_changed(changed_names([*before, candidate.describe()]), console)
         with _progress(console) as progress:
             bars: dict[str, TaskID] = {}
 
@@ -113,8 +116,10 @@ def ask(plan: Plan, store: Store, console: Console, *, retry_failed: bool) -> No
 
 def meter_of(plan: Plan) -> Meter:
     """Return the meter of the machine on which the candidate computes, if that is this one."""
-    endpoint = plan.card.spec.endpoint
-    if endpoint is None or endpoint.near:
+    spec = plan.card.spec
+    if spec.route is not None or spec.function is not None:
+        return NoMeter("nobody can see from here where the application has its model computed")
+    if spec.endpoint is None or spec.endpoint.near:
         return best_meter()
     return NoMeter("the candidate runs elsewhere; only who runs it can read its counters")
 

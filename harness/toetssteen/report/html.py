@@ -128,6 +128,8 @@ def _notices(record: Record, started: date | None, words: Words) -> Iterator[str
         yield words.say("notice_limit", items=words.count("items", record["limit"]))
     if (dtype := record["candidate"]["dtype"]) != "float32":
         yield words.say("notice_half_precision", dtype=dtype)
+    for name, said in record.get("changed_names", {}).items():
+        yield words.say("notice_changed_names", name=name, said=words.listing(said))
     missed = {
         (control["task"], control["control"])
         for task in record["tasks"]

@@ -26,6 +26,7 @@ from toetssteen.records import (
     Score,
 )
 from toetssteen.run.mark import Outcome, TaskOutcome
+from toetssteen.run.sessions import changed_names
 from toetssteen.run.store import Session
 from toetssteen.spec import ProfileSpec
 
@@ -66,6 +67,7 @@ def to_record(
         "marking": plan.marking,
         "started": sessions[0].at if sessions else None,
         "sessions": [asdict(session) for session in sessions],
+        "changed_names": changed_names(session.candidate for session in sessions),
         "seed": plan.seed,
         "limit": plan.limit,
         "candidate": {
@@ -196,7 +198,8 @@ def _asked(request: Request) -> str:
     prompt = "\n".join(message.content for message in request.messages) + request.context
     if request.kind == "loglikelihood":
         return f"{prompt}\n→ {request.continuation}"
-    return prompt
+    who = " / ".join(filter(None, (request.tenant, request.session)))
+    return f"[{who}] {prompt}" if who else prompt
 
 
 def _answered(response: Response) -> str:

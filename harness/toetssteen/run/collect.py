@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import isfinite
 from time import monotonic
@@ -30,7 +30,7 @@ from toetssteen.records import (
     TokenStatistics,
 )
 from toetssteen.run.plan import LoadedTask, Plan, answer_key
-from toetssteen.run.store import Session, Store
+from toetssteen.run.store import Partial, Session, Store
 
 # Items answered together: enough to sort by length and fill batches, few enough to lose.
 ITEMS_PER_BLOCK = 64
@@ -45,6 +45,7 @@ class _Asked:
     key: str
     item: Item
     requests: tuple[Request, ...]
+    known: tuple[Response | None, ...] = ()  # answered before the candidate stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,13 @@ class _Pending:
 @dataclass(frozen=True, slots=True)
 class _Told:
     answers: tuple[Answer, ...]
+    partials: tuple[Partial, ...]
     block: Block
+
+    @property
+    def anything(self) -> bool:
+        """Is there something to keep?"""
+        return bool(self.answers or self.partials)
 
 
 def count_pending(plan: Plan, store: Store, *, retry_failed: bool = False) -> tuple[int, int]:
@@ -110,7 +117,7 @@ def collect(
                     after = block.after
                     on_progress(task.name, after - len(block.asked), size)
                     told, stopped = _ask(block, candidate, meter)
-                    if told.answers:
+                    if told.anything:
                         writer.write(told)
                     if stopped is not None and stopped.interrupted:
                         raise KeyboardInterrupt
@@ -139,7 +146,9 @@ class _Writer(AbstractContextManager["_Writer"]):
 
     def write(self, told: _Told) -> None:
         self._wait()
-        self._written = self._thread.submit(self._store.append, told.answers, told.block)
+        self._written = self._thread.submit(
+            self._store.append, told.answers, told.block, told.partials
+        )
 
     def __exit__(self, *_: object) -> None:
         """Finish what is being written, also where the asking was broken off."""
@@ -170,7 +179,7 @@ def _blocks(
 ) -> Iterator[_Pending]:
     for number, places in enumerate(cut(len(task.items))):
         asked = tuple(
-            one
+            replace(one, known=tuple(store.partial(one.key, retry_failed=retry_failed)))
             for item in task.items[places.start : places.stop]
             if not store.has((one := _asked(plan, task, item)).key, retry_failed=retry_failed)
         )
@@ -187,7 +196,9 @@ def _ask(
     block: _Pending, candidate: Candidate, meter: Meter
 ) -> tuple[_Told, CandidateStoppedError | None]:
     """Ask a block; with what was answered, also why the candidate answers no more, if so."""
-    requests = [request for one in block.asked for request in one.requests]
+    known = [given for one in block.asked for given in one.known or [None] * len(one.requests)]
+    whole = [request for one in block.asked for request in one.requests]
+    requests = [request for request, given in zip(whole, known, strict=True) if given is None]
     meter.open()
     started = monotonic()
     stopped: CandidateStoppedError | None = None
@@ -200,21 +211,38 @@ def _ask(
     if len(responses) != len(requests):
         raise ValueError(f"asked {len(requests)} requests, got {len(responses)} responses")
     answered = sum(response is not None for response in responses)
+    new = iter([None if response is None else _finite(response) for response in responses])
+    said = [next(new) if given is None else given for given in known]
     told = _Told(
-        tuple(_answers(block, responses)),
+        tuple(_answers(block, said)),
+        tuple(_partials(block, said)),
         Block(block.id, block.task, answered, seconds, readings),
     )
     return told, stopped
 
 
-def _answers(block: _Pending, responses: Sequence[Response | None]) -> Iterator[Answer]:
+def _answers(block: _Pending, said: Sequence[Response | None]) -> Iterator[Answer]:
     """Give the answer of every item all of whose requests were answered."""
+    for one, given in _by_item(block, said):
+        whole = tuple(response for response in given if response is not None)
+        if len(whole) == len(given):
+            yield Answer(one.key, block.task, one.item.id, one.requests, whole)
+
+
+def _partials(block: _Pending, said: Sequence[Response | None]) -> Iterator[Partial]:
+    """Give what was answered of every other item: it was paid for."""
+    for one, given in _by_item(block, said):
+        if None in given and any(given) and given != one.known:
+            yield Partial(one.key, given)
+
+
+def _by_item(
+    block: _Pending, said: Sequence[Response | None]
+) -> Iterator[tuple[_Asked, tuple[Response | None, ...]]]:
     start = 0
     for one in block.asked:
         end = start + len(one.requests)
-        given = tuple(_finite(r) for r in responses[start:end] if r is not None)
-        if len(given) == len(one.requests):
-            yield Answer(one.key, block.task, one.item.id, one.requests, given)
+        yield one, tuple(said[start:end])
         start = end
 
 

@@ -26,7 +26,7 @@ SCHEMA = 1
 # What does not change an answer: what a card says *about* a candidate, and how it is paced.
 _ABOUT: Any = {
     **dict.fromkeys(("title", "licence", "languages", "notes", "verified"), True),
-    "endpoint": PACING,
+    **dict.fromkeys(("endpoint", "route"), PACING),
 }
 REQUESTS: TypeAdapter[tuple[Request, ...]] = TypeAdapter(tuple[Request, ...])
 

@@ -2,7 +2,9 @@
 
 `answers.jsonl` holds one JSON line an answer, and behind the answers of a block one line that
 closes it. On opening, everything behind the last closing line is cut off: a block counts whole
-or not at all, so that a resumed run asks in the same blocks and gets the same digits.
+or not at all, so that a resumed run asks in the same blocks and gets the same digits. Where the
+candidate stopped in the middle of an item, a line holds what it did say; the next run asks the
+rest.
 
 The answers stay in the file; in memory is where each of them lies.
 """
@@ -56,7 +58,23 @@ class SessionLine:
     line: Literal["session"] = "session"
 
 
-Line = AnswerLine | BlockLine | SessionLine
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What was answered of an item before the candidate stopped; None for the rest."""
+
+    key: str
+    responses: tuple[Annotated[Response, Field(discriminator="kind")] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartialLine:
+    """A line with part of an answer; of no more use once the whole answer is there."""
+
+    partial: Partial
+    line: Literal["partial"] = "partial"
+
+
+Line = AnswerLine | PartialLine | BlockLine | SessionLine
 LINE: TypeAdapter[Line] = TypeAdapter(Line)
 
 
@@ -77,11 +95,14 @@ class _KeptLine:
     line: Literal["answer"] = "answer"
 
 
-ReadLine = Annotated[_KeptLine | BlockLine | SessionLine, Field(discriminator="line")]
+ReadLine = Annotated[
+    _KeptLine | PartialLine | BlockLine | SessionLine, Field(discriminator="line")
+]
 READ_LINE: TypeAdapter[ReadLine] = TypeAdapter(ReadLine)
 KEPT_LINE: TypeAdapter[_KeptLine] = TypeAdapter(_KeptLine)
-# How `_lines` begins a line with an answer.
+# How `_lines` begins a line with an answer, and one with part of one.
 BEFORE_KEY = b'{"answer":{"key":"'
+BEFORE_PARTIAL = b'{"partial":'
 
 
 @dataclass(slots=True)
@@ -93,6 +114,15 @@ class Answers:
     sessions: list[Session] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """A block whose closing line is on disk."""
+
+    block: Block
+    keys: Sequence[str]
+    partials: Sequence[Partial]
+
+
 class Store(AbstractContextManager["Store"]):
     """The folder of one run. Open it with `with`: one process at a time may write."""
 
@@ -102,6 +132,7 @@ class Store(AbstractContextManager["Store"]):
         self._file = folder / "answers.jsonl"
         self._lock = FileLock(folder / "lock")
         self._kept = KeptAnswers(self._lines_between, self._answer)
+        self._partials: dict[str, Partial] = {}
         self.answers = Answers(self._kept)
 
     def __enter__(self) -> Self:
@@ -156,16 +187,24 @@ class Store(AbstractContextManager["Store"]):
         self._write(_lines([SessionLine(session)]))
         self.answers.sessions.append(session)
 
-    def append(self, answers: Iterable[Answer], block: Block) -> None:
+    def append(
+        self, answers: Iterable[Answer], block: Block, partials: Iterable[Partial] = ()
+    ) -> None:
         """Keep the answers of a block, on disk before this returns.
+
+        Args:
+            answers: to items all of whose requests were answered.
+            block: that they were asked in.
+            partials: what was answered of other items before the candidate stopped.
 
         Raises:
             RunError: the disk is full or the folder cannot be written; what was kept stays.
         """
-        kept = tuple(answers)
-        raw = _lines(map(AnswerLine, kept))
+        kept, parts = tuple(answers), tuple(partials)
+        raw = _lines(map(AnswerLine, kept)) + _lines(map(PartialLine, parts))
         start = self._write(raw + _lines([BlockLine(block)]))
-        self._note([answer.key for answer in kept], start, start + len(raw), block)
+        keys = [answer.key for answer in kept]
+        self._note(_Closed(block, keys, parts), start, start + len(raw))
 
     def has(self, key: str, *, retry_failed: bool = False) -> bool:
         """Is there an answer under the key (and, if asked, one that is not a failure)?"""
@@ -173,6 +212,13 @@ class Store(AbstractContextManager["Store"]):
             return key in self.answers.by_key
         answer = self.answers.by_key.get(key)
         return answer is not None and not any(_passing(r) for r in answer.responses)
+
+    def partial(self, key: str, *, retry_failed: bool = False) -> Sequence[Response | None]:
+        """Return what is there of an answer that is not whole (if asked, without failures)."""
+        found = self._partials.get(key)
+        if found is None:
+            return ()
+        return [None if retry_failed and _passing(r) else r for r in found.responses]
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
         """Write a JSON file beside the answers, whole or not at all."""
@@ -195,9 +241,12 @@ class Store(AbstractContextManager["Store"]):
             raise RunError(f"{target}: cannot be written: {error.strerror}") from None
         return target
 
-    def _note(self, keys: Sequence[str], start: int, end: int, block: Block) -> None:
-        self._kept.add(keys, start, end)
-        self.answers.blocks.append(block)
+    def _note(self, closed: _Closed, start: int, end: int) -> None:
+        self._kept.add(closed.keys, start, end)
+        for key in closed.keys:
+            self._partials.pop(key, None)
+        self._partials.update((partial.key, partial) for partial in closed.partials)
+        self.answers.blocks.append(closed.block)
 
     def _write(self, raw: bytes) -> int:
         """Append to the file, all or nothing; return the place where it begins."""
@@ -232,7 +281,7 @@ class Store(AbstractContextManager["Store"]):
 
     def _read_lines(self, lines: Iterable[bytes], size: int) -> int:
         """Note what stands in so many bytes; return where the last whole block ends."""
-        end, keys = 0, list[str]()
+        end, keys, partials = 0, list[str](), list[Partial]()
         start = 0
         for number, piece in enumerate(lines, start=1):
             begin, start = start, start + len(piece)
@@ -241,13 +290,15 @@ class Store(AbstractContextManager["Store"]):
             match self._parse(piece, number, last=start == size):
                 case _KeptLine(answer):
                     keys.append(answer.key)
+                case PartialLine(partial):
+                    partials.append(partial)
                 case BlockLine(block):
-                    self._note(keys, end, begin, block)
-                    keys, end = [], start
+                    self._note(_Closed(block, keys, partials), end, begin)
+                    keys, partials, end = [], [], start
                 case SessionLine(session):
                     # Only a crash leaves answers without their closing line.
                     self.answers.sessions.append(session)
-                    keys, end = [], start
+                    keys, partials, end = [], [], start
                 case None:
                     break
         return end
@@ -259,7 +310,7 @@ class Store(AbstractContextManager["Store"]):
                 lines = stream.read(end - start).splitlines()
         except OSError as error:
             raise ContentError(self._file, f"cannot be read: {error.strerror}") from None
-        return {self._key(line): line for line in lines}
+        return {self._key(line): line for line in lines if not line.startswith(BEFORE_PARTIAL)}
 
     def _key(self, line: bytes) -> str:
         """Return the key of a line; a line as we write it need not be parsed for it."""

@@ -11,16 +11,13 @@ from toetssteen.spec.base import (
     Spec,
     Text,
     beside,
+    inside,
 )
 from toetssteen.spec.candidates import (
-    PACING,
-    BudgetSpec,
     CandidateSpec,
-    EndpointSpec,
     HubWeights,
     PackageWeights,
     PathWeights,
-    PriceSpec,
     SamplingSpec,
     Weights,
 )
@@ -35,6 +32,16 @@ from toetssteen.spec.reading import (
     load_yaml,
     parse,
     read,
+)
+from toetssteen.spec.services import (
+    PACING,
+    BudgetSpec,
+    EndpointSpec,
+    FunctionSpec,
+    PriceSpec,
+    RouteSpec,
+    ServiceSpec,
+    is_plain,
 )
 from toetssteen.spec.tasks import (
     Band,
@@ -55,6 +62,7 @@ __all__ = [
     "ControlSpec",
     "Criterion",
     "EndpointSpec",
+    "FunctionSpec",
     "HubWeights",
     "Language",
     "MetricRef",
@@ -65,7 +73,9 @@ __all__ = [
     "ProfileSpec",
     "Requirement",
     "RequirementFile",
+    "RouteSpec",
     "SamplingSpec",
+    "ServiceSpec",
     "Spec",
     "SubjectRef",
     "SuiteSpec",
@@ -73,6 +83,8 @@ __all__ = [
     "Text",
     "Weights",
     "beside",
+    "inside",
+    "is_plain",
     "load_yaml",
     "parse",
     "read",

@@ -13,6 +13,8 @@ DIGEST = r"^[0-9a-f]{64}$"
 COMMIT = r"^[0-9a-f]{40}$"
 VARIABLE = r"^[A-Z_][A-Z0-9_]*$"
 HOST = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f:.]+"
+HEADER = r"^[A-Za-z0-9_-]+$"
+PATH_IN_JSON = r"^[^.\s]+(\.[^.\s]+)*$"
 IDENTIFIER = r"^[a-z][a-z0-9_]*$"
 DISTRIBUTION = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 REQUIREMENT = r"^urn:nl:ak:ver:[a-z]+-[0-9]{2}$"
@@ -26,6 +28,10 @@ WRITTEN: Mapping[str, str] = {
     VARIABLE: (
         "should be the name of an environment variable, in capitals; the key itself never stands "
         "on a card"
+    ),
+    HEADER: "should be the name of a header, such as X-Tenant: letters, digits, - and _",
+    PATH_IN_JSON: (
+        "should be a place in the JSON: names with dots between them, such as answer.text"
     ),
     IDENTIFIER: "should be lower-case letters, digits and _, and begin with a letter",
     DISTRIBUTION: "should be the name of a distribution: letters, digits and . _ -",
@@ -82,9 +88,18 @@ def beside(yaml_file: Path, ref: PluginRef) -> Path | None:
     """
     if ref.file is None:
         return None
-    place = (yaml_file.parent / ref.file).resolve()
-    if not place.is_relative_to(yaml_file.parent.resolve()):
-        raise ContentError(yaml_file, f"file: {ref.file}: lies outside the folder of the YAML")
+    return inside(yaml_file.parent, ref.file, where=yaml_file)
+
+
+def inside(folder: Path, file: str, *, where: Path) -> Path:
+    """Return a file in a folder; what the YAML has executed lies there and nowhere else.
+
+    Raises:
+        ContentError: it lies outside the folder; `where` is the YAML or folder that says so.
+    """
+    place = (folder / file).resolve()
+    if not place.is_relative_to(folder.resolve()):
+        raise ContentError(where, f"file: {file}: lies outside the folder of the YAML")
     return place
 
 
