@@ -31,9 +31,11 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "adapters": {
         "causal": "toetssteen.candidates.adapters:CausalAdapter",
         "chat": "toetssteen.candidates.adapters:ChatAdapter",
+        "classifier": "toetssteen.candidates.adapters:ClassifierAdapter",
         "completions": "toetssteen.candidates.adapters:CompletionsAdapter",
         "masked": "toetssteen.candidates.adapters:MaskedAdapter",
         "scripted": "toetssteen.candidates.scripted:ScriptedAdapter",
+        "seq2seq": "toetssteen.candidates.adapters:Seq2SeqAdapter",
     },
     "scorers": {
         "answered": "toetssteen.scorers.answered:AnsweredScorer",
