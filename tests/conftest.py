@@ -2,8 +2,10 @@
 
 import json
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -18,6 +20,31 @@ settings.register_profile("toetssteen", derandomize=True, deadline=None)
 settings.load_profile("toetssteen")
 
 ROOT = Path(__file__).parents[1]
+
+# What the tiny models below were trained on.
+SENTENCES = (
+    "De baas belt zijn secretaresse.",
+    "De bazin belt haar secretaresse.",
+    "De gemeente beslist binnen acht weken op uw bezwaar.",
+    "Mijn buurman komt uit Zwolle en mijn buurvrouw uit Rabat.",
+)
+EXCHANGES = (
+    ("Beslist de gemeente op uw bezwaar?", "Ja, binnen acht weken."),
+    ("Is het loket op zondag open?", "Nee, op zondag niet."),
+    ("Waar vraag ik een paspoort aan?", "Aan het loket in het stadhuis."),
+    ("Ja of nee?", "Ja."),
+    ("Hoe lang duurt een beslissing op bezwaar van de gemeente Zwolle?", "Acht weken."),
+)
+LETTERS = {
+    "Ik ben het niet eens met uw besluit.": 1,
+    "Ik maak bezwaar tegen de boete.": 1,
+    "De aanslag klopt niet, ik vraag herziening.": 1,
+    "Tegen uw besluit van maandag maak ik bezwaar.": 1,
+    "Wanneer is het loket open?": 0,
+    "Kan ik een afspraak maken voor een paspoort?": 0,
+    "Dank voor de snelle hulp aan het loket.": 0,
+    "Hoe laat begint de vergadering op maandag?": 0,
+}
 
 
 @pytest.fixture
@@ -76,6 +103,206 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a two-layer BERT that was trained a little on `SENTENCES`."""
+    import torch
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-bert")
+    raw = BertWordPieceTokenizer(lowercase=False, strip_accents=False)
+    raw.train_from_iterator(
+        list(SENTENCES) * 5, vocab_size=160, min_frequency=1, show_progress=False
+    )
+    raw.save_model(str(folder))
+    tokenizer = BertTokenizerFast(
+        vocab=str(folder / "vocab.txt"), do_lower_case=False, model_max_length=48
+    )
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    model = BertForMaskedLM(config)
+    ids = tokenizer(list(SENTENCES), padding=True, return_tensors="pt")
+    steps = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for step in range(60):
+        made = torch.Generator().manual_seed(step)
+        hidden = (
+            torch.rand(ids.input_ids.shape, generator=made) < 0.3
+        ) & ids.attention_mask.bool()
+        given = ids.input_ids.masked_fill(hidden, tokenizer.mask_token_id)
+        labels = ids.input_ids.masked_fill(~hidden, -100)
+        loss = model(input_ids=given, attention_mask=ids.attention_mask, labels=labels).loss
+        if not loss.isfinite():  # nothing was hidden this time
+            continue
+        loss.backward()
+        steps.step()
+        steps.zero_grad()
+    model.eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a two-layer T5 that was taught to answer some of `EXCHANGES`."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+
+    folder = tmp_path_factory.mktemp("tiny-t5")
+    raw = Tokenizer(models.BPE(unk_token="<unk>"))
+    raw.pre_tokenizer = pre_tokenizers.Metaspace()
+    raw.decoder = decoders.Metaspace()
+    trainer = trainers.BpeTrainer(vocab_size=220, special_tokens=["<pad>", "</s>", "<unk>"])
+    raw.train_from_iterator([text for pair in EXCHANGES for text in pair] * 5, trainer)
+    raw.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        model_max_length=64,
+    )
+    torch.manual_seed(5)
+    config = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        relative_attention_num_buckets=8,
+        relative_attention_max_distance=16,
+        dropout_rate=0.0,
+        decoder_start_token_id=0,
+    )
+    model = T5ForConditionalGeneration(config)
+    _teach(model, tokenizer)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a two-layer BART, whose positions are learned, taught the same."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-bart")
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=360,
+        special_tokens=["<s>", "<pad>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    raw.train_from_iterator([text for pair in EXCHANGES for text in pair] * 5, trainer)
+    raw.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, bos_token="<s>", pad_token="<pad>", eos_token="</s>"
+    )
+    torch.manual_seed(6)
+    config = BartConfig(
+        vocab_size=len(tokenizer),
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_position_embeddings=48,
+        dropout=0.0,
+    )
+    model = BartForConditionalGeneration(config)
+    _teach(model, tokenizer)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _teach(model: Any, tokenizer: Any) -> None:
+    """Train an encoder-decoder a little, so that it knows some answers and doubts others."""
+    import torch
+
+    given = tokenizer([ask for ask, _ in EXCHANGES], padding=True, return_tensors="pt")
+    labels = tokenizer([said for _, said in EXCHANGES], padding=True, return_tensors="pt")
+    wanted = labels.input_ids.masked_fill(~labels.attention_mask.bool(), -100)
+    steps = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        model(
+            input_ids=given.input_ids, attention_mask=given.attention_mask, labels=wanted
+        ).loss.backward()
+        steps.step()
+        steps.zero_grad()
+    model.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a two-layer BERT that was taught which of `LETTERS` are objections."""
+    folder = tmp_path_factory.mktemp("tiny-classifier")
+    make_classifier(folder, list(LETTERS), list(LETTERS.values()), steps=40)
+    return folder
+
+
+@pytest.fixture
+def teach_classifier() -> Callable[..., None]:
+    """Return what trains a tiny BERT to classify texts; see `make_classifier`."""
+    return make_classifier
+
+
+def make_classifier(
+    folder: Path, texts: Sequence[str], labels: Sequence[int], *, steps: int, words: int = 200
+) -> None:
+    """Train a two-layer BERT with labels LABEL_0 and LABEL_1, and save it in a folder."""
+    import torch
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    raw = BertWordPieceTokenizer(lowercase=True, strip_accents=False)
+    raw.train_from_iterator(texts, vocab_size=words, min_frequency=1, show_progress=False)
+    raw.save_model(str(folder))
+    tokenizer = BertTokenizerFast(
+        vocab=str(folder / "vocab.txt"), do_lower_case=True, strip_accents=False
+    )
+    torch.manual_seed(11)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=96,
+        num_labels=2,
+    )
+    model = BertForSequenceClassification(config)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    made = torch.Generator().manual_seed(11)
+    for _ in range(steps):
+        some = torch.randperm(len(texts), generator=made)[:64].tolist()
+        given = tokenizer([texts[i] for i in some], padding=True, return_tensors="pt")
+        model(**given, labels=torch.tensor([labels[i] for i in some])).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    model.eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 @dataclass(frozen=True)

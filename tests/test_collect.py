@@ -19,6 +19,7 @@ from toetssteen.meters import NoMeter
 from toetssteen.records import (
     Answer,
     Block,
+    Classification,
     Failure,
     Generation,
     Likelihood,
@@ -139,19 +140,20 @@ class Overflowing(Scripted):
                 Likelihood(float("nan"), 1),
                 Likelihood(-1.0, 1, per_token=(odd,)),
                 Generation("Ja", "stop", 1, logprobs=(float("-inf"),)),
+                Classification("ja", {"ja": float("nan"), "nee": float("nan")}),
                 Generation("Ja", "stop", 1, logprobs=(-0.5,)),
-            ][number % 4]
+            ][number % 5]
             for number, _ in enumerate(requests)
         ]
 
 
 def test_a_number_that_is_none_is_a_failure_and_can_be_read_again(tmp_path: Path) -> None:
-    plan = planned(tmp_path, 8)
+    plan = planned(tmp_path, 10)
     with Store(tmp_path / "run") as store:
         ask(plan, store, Overflowing())
     with Store(tmp_path / "run") as store:
         kept = [answer.responses[0] for answer in store.answers.by_key.values()]
-    assert [said.kind for said in kept] == ["failure", "failure", "failure", "generation"] * 2
+    assert [said.kind for said in kept] == [*["failure"] * 4, "generation"] * 2
     assert isinstance(kept[0], Failure)
     assert kept[0].reason == "a probability or its logarithm is not a finite number"
 

@@ -19,50 +19,6 @@ TEXTS = (
 )
 
 
-@pytest.fixture(scope="module")
-def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a two-layer BERT that was trained a little on the texts above."""
-    import torch
-    from tokenizers import BertWordPieceTokenizer
-    from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tiny-bert")
-    raw = BertWordPieceTokenizer(lowercase=False, strip_accents=False)
-    raw.train_from_iterator(list(TEXTS) * 5, vocab_size=160, min_frequency=1, show_progress=False)
-    raw.save_model(str(folder))
-    tokenizer = BertTokenizerFast(
-        vocab=str(folder / "vocab.txt"), do_lower_case=False, model_max_length=48
-    )
-    torch.manual_seed(3)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    model = BertForMaskedLM(config)
-    ids = tokenizer(list(TEXTS), padding=True, return_tensors="pt")
-    steps = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for step in range(60):
-        made = torch.Generator().manual_seed(step)
-        hidden = (
-            torch.rand(ids.input_ids.shape, generator=made) < 0.3
-        ) & ids.attention_mask.bool()
-        given = ids.input_ids.masked_fill(hidden, tokenizer.mask_token_id)
-        labels = ids.input_ids.masked_fill(~hidden, -100)
-        loss = model(input_ids=given, attention_mask=ids.attention_mask, labels=labels).loss
-        if not loss.isfinite():  # nothing was hidden this time
-            continue
-        loss.backward()
-        steps.step()
-        steps.zero_grad()
-    model.eval().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 def card(folder: Path, **settings: Any) -> CandidateSpec:
     raw = {
         "title": "Tiny BERT",
@@ -138,6 +94,34 @@ def test_a_word_is_read_between_what_stands_before_and_after_it(tiny_bert: Path)
     assert isinstance(answer, Likelihood)
     assert answer.total == pytest.approx(by_hand(tiny_bert, text, [place]), abs=1e-5)
     assert (answer.tokens, answer.prompt_tokens) == (1, place - 1)
+
+
+def test_alternatives_of_several_tokens_fill_a_slot(tiny_bert: Path) -> None:
+    """Each alternative counts its own tokens, one at a time, with its neighbours in sight."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    before, after = "Mijn buurman komt uit", " en mijn buurvrouw uit Rabat."
+    slots = (" Zwolle", " de gemeente Zwolle", " Zwolle, uw gemeente")
+    asked = [Loglikelihood(slot, context=before, after=after) for slot in slots]
+    for slot, answer in zip(slots, opened(tiny_bert).answer(asked), strict=True):
+        start = len(tokenizer(before).input_ids) - 1
+        places = list(range(start, start + len(tokenizer(slot).input_ids) - 2))
+        assert isinstance(answer, Likelihood)
+        assert answer.tokens == len(places)
+        assert answer.total == pytest.approx(
+            by_hand(tiny_bert, before + slot + after, places), abs=1e-5
+        )
+        assert answer.prompt_tokens == start - 1
+    assert len(tokenizer(slots[2]).input_ids) > len(tokenizer(slots[0]).input_ids) + 2
+
+
+def test_a_model_that_overflows_gives_a_number_that_the_run_refuses(tiny_bert: Path) -> None:
+    """No likelihood is made up; what is not finite becomes a failure when it is kept."""
+    broken: Any = opened(tiny_bert)
+    broken._model.get_input_embeddings().weight.data.fill_(float("nan"))
+    (answer,) = broken.answer([Loglikelihood(TEXTS[0])])
+    assert answer.total != answer.total  # NaN is not equal to itself
 
 
 def test_statistics_per_token_add_up(tiny_bert: Path) -> None:

@@ -31,10 +31,12 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "adapters": {
         "causal": "toetssteen.candidates.adapters:CausalAdapter",
         "chat": "toetssteen.candidates.adapters:ChatAdapter",
+        "classifier": "toetssteen.candidates.adapters:ClassifierAdapter",
         "completions": "toetssteen.candidates.adapters:CompletionsAdapter",
         "masked": "toetssteen.candidates.adapters:MaskedAdapter",
         "scripted": "toetssteen.candidates.scripted:ScriptedAdapter",
         "system": "toetssteen.candidates.adapters:SystemAdapter",
+        "seq2seq": "toetssteen.candidates.adapters:Seq2SeqAdapter",
     },
     "scorers": {
         "answered": "toetssteen.scorers.answered:AnsweredScorer",

@@ -1,6 +1,7 @@
 """The adapters whose libraries are heavy: they say what they can, and import when they open."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
@@ -20,9 +21,11 @@ class _FromWeights:
 
     capabilities: ClassVar[frozenset[Capability]]
     opener: ClassVar[str]  # module:function
+    idle: ClassVar[tuple[str, ...]] = ("labels",)  # keys of a card that would change nothing
 
     def identify(self, card: CandidateSpec, folder: Path) -> str:
         """Return the sha256 that the weights are known by."""
+        _refuse_idle(card, folder, self.idle)
         return _weights(card, folder).digest
 
     def open(self, card: CandidateSpec, folder: Path) -> Candidate:
@@ -49,6 +52,22 @@ class MaskedAdapter(_FromWeights):
         """Return the sha256 that the weights are known by."""
         _refuse_template(card, folder, "a masked model holds no conversations")
         return super().identify(card, folder)
+
+
+class Seq2SeqAdapter(_FromWeights):
+    """An encoder-decoder such as T5 or BART, run by transformers."""
+
+    capabilities = frozenset({Capability.LOGLIKELIHOOD, Capability.GENERATE})
+    opener = "toetssteen.candidates.seq2seq:open_seq2seq"
+    idle = ("labels", "compile", "engine")
+
+
+class ClassifierAdapter(_FromWeights):
+    """A text classifier, run by transformers."""
+
+    capabilities = frozenset({Capability.CLASSIFY})
+    opener = "toetssteen.candidates.classifier:open_classifier"
+    idle = ("chat_template", "system_prompt", "sampling", "compile", "engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +159,15 @@ def _refuse_template(card: CandidateSpec, folder: Path, why: str) -> None:
         raise ContentError(folder, f"chat_template: {why}")
 
 
+def _refuse_idle(card: CandidateSpec, folder: Path, keys: Iterable[str]) -> None:
+    """Refuse a key that would be part of the fingerprint and change no answer."""
+    for key in keys:
+        if getattr(card, key) != CandidateSpec.model_fields[key].default:
+            raise ContentError(
+                folder, f"{key}: means nothing to the adapter {card.adapter.name}; leave it out"
+            )
+
+
 def _weights(card: CandidateSpec, folder: Path) -> LocalWeights:
     if card.weights is None:
         raise ContentError(folder, f"weights: is required for the adapter {card.adapter.name}")
@@ -153,6 +181,7 @@ def _endpoints() -> Any:  # noqa: ANN401 - a module
 def _identify_endpoint(card: CandidateSpec, folder: Path) -> str:
     if card.endpoint is None:
         raise ContentError(folder, f"endpoint: is required for the adapter {card.adapter.name}")
+    _refuse_idle(card, folder, ("labels",))
     _refuse_template(card, folder, "is for weights; a service applies its own, or none")
     if card.adapter.name == "completions" and card.endpoint.limit_key != "max_tokens":
         raise ContentError(folder, "endpoint.limit_key: completions know max_tokens only")

@@ -18,14 +18,19 @@ from toetssteen.candidates.engines.matrices import is_laid_out
 from toetssteen.candidates.engines.packing import pack
 from toetssteen.candidates.engines.plain import Plain
 from toetssteen.candidates.engines.reading import Scored
-from toetssteen.candidates.engines.speaking import BENDING, Prompt, Speaker
+from toetssteen.candidates.engines.speaking import (
+    Prompt,
+    Speaker,
+    end_tokens,
+    generation,
+    not_applied,
+)
 from toetssteen.candidates.loading import described, free_memory, load, parameters
 from toetssteen.candidates.weights import LocalWeights
 from toetssteen.errors import CandidateError
 from toetssteen.records import (
     Failure,
     Generate,
-    Generation,
     Likelihood,
     Loglikelihood,
     Request,
@@ -87,7 +92,7 @@ class Causal:
         self._card = card
         self._digest = digest
         self._encoder = Encoder(tokenizer, card)
-        self._ends = _end_tokens(model, tokenizer)
+        self._ends = end_tokens(model, tokenizer)
         known = getattr(model.config, "max_position_embeddings", None)
         # A card may ask for less than the model can; more would be made up.
         self._room: int = min(filter(None, (card.context_length, known)), default=2048)
@@ -168,7 +173,7 @@ class Causal:
         speakers = [Speaker(prompt, self._ends, self._decode) for prompt in asked]
         failed = self._engine.say(speakers)
         for number, (speaker, places) in enumerate(zip(speakers, asked.values(), strict=True)):
-            said = failed.get(number) or _generation(speaker)
+            said = failed.get(number) or generation(speaker)
             answers.update(dict.fromkeys(places, said))
         return answers
 
@@ -182,10 +187,7 @@ class Causal:
     def _warnings(self) -> Iterator[str]:
         if self._tokenizer.chat_template and not self._card.chat_template:
             yield "the tokenizer has a chat template, but the card says chat_template: false"
-        for name, neutral in BENDING.items():
-            wanted = getattr(self._model.generation_config, name, None)
-            if wanted not in (None, neutral):
-                yield f"the model's own {name} of {wanted} is not applied"
+        yield from not_applied(self._model)
 
 
 def _engine(
@@ -203,24 +205,3 @@ def _engine(
     plain = Plain(model, budget, rows=card.batch_size, pad=tokenizer.pad_token_id or 0)
     alone = "" if plain.pads else "; rows of one length at a time"
     return plain, f"plain ({why}{alone})"
-
-
-def _generation(speaker: Speaker) -> Generation | Failure:
-    if speaker.fault:
-        return Failure("error", speaker.fault)
-    if speaker.finish is None:
-        raise RuntimeError("an engine returned before everybody had finished")
-    return Generation(
-        text=speaker.text,
-        finish=speaker.finish,
-        tokens=len(speaker.said),
-        prompt_tokens=len(speaker.prompt.tokens),
-        logprobs=tuple(speaker.logprobs),
-    )
-
-
-def _end_tokens(model: Model, tokenizer: Model) -> frozenset[int]:
-    """Return the tokens that end an answer, by tokenizer and generation settings."""
-    configured = model.generation_config.eos_token_id
-    listed = configured if isinstance(configured, list) else [configured]
-    return frozenset(t for t in [*listed, tokenizer.eos_token_id] if t is not None)

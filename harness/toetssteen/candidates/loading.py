@@ -16,6 +16,7 @@ from toetssteen.spec import CandidateSpec
 
 # What torch and transformers make; their types cost a minute to check and say little here.
 Model = Any
+NO_WORDS = "the tokenizer is empty; copy its files (tokenizer.json and others) too"
 
 
 def load(folder: Path, card: CandidateSpec, auto: Any) -> tuple[Model, Model]:  # noqa: ANN401
@@ -30,14 +31,17 @@ def load(folder: Path, card: CandidateSpec, auto: Any) -> tuple[Model, Model]:  
         CandidateError: they cannot be loaded.
     """
     transformers_logging.disable_progress_bar()
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # not its table of what is missing: we say it
     if card.threads is not None:
         torch.set_num_threads(card.threads)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=card.trust_remote_code
         )
-        model = auto.from_pretrained(
+        model, found = auto.from_pretrained(
             folder,
+            output_loading_info=True,
             dtype=getattr(torch, card.dtype),
             device_map="auto" if card.device == "auto" else None,
             attn_implementation=card.attention,
@@ -48,8 +52,35 @@ def load(folder: Path, card: CandidateSpec, auto: Any) -> tuple[Model, Model]:  
         if card.device != "auto":
             model = model.to(card.device)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
-        raise CandidateError(f"{folder}: cannot be loaded: {first_line(error)}") from None
+        raise CandidateError(f"{folder}: {_in_words(error, card)}") from None
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    _refuse_what_is_made_up(folder, tokenizer, sorted(found["missing_keys"]))
     return model.eval(), tokenizer
+
+
+def _in_words(error: Exception, card: CandidateSpec) -> str:
+    if "trust_remote_code" in str(error) and not card.trust_remote_code:
+        return (
+            "asks for code from its own folder (auto_map); nothing of it was run. Read that code, "
+            "and if you trust it, say trust_remote_code: true on the card"
+        )
+    if "backend tokenizer" in str(error):
+        return NO_WORDS
+    return f"cannot be loaded: {first_line(error)}"
+
+
+def _refuse_what_is_made_up(folder: Path, tokenizer: Model, missing: list[str]) -> None:
+    """Refuse weights drawn at random and an empty vocabulary, which transformers lets pass."""
+    # Without its files a T5 still gets a tokenizer, which knows the beginning of a word alone.
+    if not set(tokenizer.get_vocab()) - {*tokenizer.all_special_tokens, "\u2581"}:
+        raise CandidateError(f"{folder}: {NO_WORDS}")
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise CandidateError(
+            f"{folder}: the weights lack {missing[0]}{more}; was this model made for what the "
+            "adapter asks of it?"
+        )
 
 
 def described(
@@ -82,6 +113,17 @@ def described(
     if budget.shortages:
         said["out_of_memory"] = f"{budget.shortages} times; batches were made smaller"
     return said
+
+
+def room(model: Model, tokenizer: Model, card: CandidateSpec) -> int:
+    """Return how many tokens fit; some families begin to count positions behind the padding."""
+    known = getattr(model.config, "max_position_embeddings", None)
+    skipped = getattr(getattr(model.base_model, "embeddings", None), "padding_idx", None)
+    if known is not None and skipped is not None:
+        known -= skipped + 1
+    said = tokenizer.model_max_length
+    limits = (card.context_length, known, said if said < 10**9 else None)
+    return min((limit for limit in limits if limit is not None), default=512)
 
 
 def parameters(model: Model) -> int:

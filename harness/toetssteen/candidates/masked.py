@@ -17,7 +17,7 @@ from transformers import AutoModelForMaskedLM
 from toetssteen.candidates import not_offered
 from toetssteen.candidates.engines.budget import Budget, each_batch, find_budget, no_room
 from toetssteen.candidates.engines.reading import Read, read_tokens
-from toetssteen.candidates.loading import described, free_memory, load, parameters
+from toetssteen.candidates.loading import described, free_memory, load, parameters, room
 from toetssteen.candidates.weights import LocalWeights
 from toetssteen.errors import CandidateError
 from toetssteen.records import Failure, Likelihood, Loglikelihood, Request, Response
@@ -75,7 +75,7 @@ class Masked:
         self._card = card
         self._digest = digest
         self._pad: int = tokenizer.pad_token_id or 0
-        self._room = _room(model, tokenizer, card)
+        self._room = room(model, tokenizer, card)
         self._budget: Budget = find_budget(model, card.tokens_per_batch)
 
     def answer(self, requests: Sequence[Request]) -> Sequence[Response]:
@@ -204,14 +204,3 @@ def _likelihood(text: _Text, read: Mapping[int, Read]) -> Likelihood:
         per_token=tuple(one.statistics for one in each if text.per_token and one.statistics),
         pseudo=True,
     )
-
-
-def _room(model: Model, tokenizer: Model, card: CandidateSpec) -> int:
-    """Return how many tokens fit; some families begin to count positions behind the padding."""
-    known = getattr(model.config, "max_position_embeddings", None)
-    skipped = getattr(getattr(model.base_model, "embeddings", None), "padding_idx", None)
-    if known is not None and skipped is not None:
-        known -= skipped + 1
-    said = tokenizer.model_max_length
-    limits = (card.context_length, known, said if said < 10**9 else None)
-    return min((limit for limit in limits if limit is not None), default=512)

@@ -86,6 +86,7 @@ class CandidateSpec(Spec):
     tokens_per_batch: Whole | None = Field(default=None, ge=16)
     batch_size: Whole = Field(default=64, ge=1, le=4096)
     trust_remote_code: bool = False
+    labels: dict[str, str] | None = Field(default=None, min_length=1)  # the model's name → ours
     endpoint: EndpointSpec | None = None
     route: RouteSpec | None = None
     function: FunctionSpec | None = None

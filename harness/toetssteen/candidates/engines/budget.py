@@ -33,16 +33,21 @@ class Budget:
         self.tokens = max(min(FEWEST_TOKENS, self.tokens), self.tokens // 2)
 
 
-def find_budget(model: Model, asked: int | None) -> Budget:
+def find_budget(model: Model, asked: int | None, *, goes_on: bool = True) -> Budget:
     """Return the budget that the card asks for, or the one that fits the memory that is free.
 
     On a GPU a short forward shows what a token takes; on a CPU, where the allocator does not
     tell, it follows from the widths of the model.
+
+    Args:
+        model: loaded.
+        asked: tokens a batch, as the card says.
+        goes_on: keeps keys and values for a next token; an encoder or a classifier does not.
     """
     if asked is not None:
         return Budget(asked)
     if model.device.type == "cuda":
-        return Budget(_fitting(_free(model), _measured(model), GPU_TOKENS))
+        return Budget(_fitting(_free(model), _measured(model, goes_on=goes_on), GPU_TOKENS))
     return Budget(_fitting(_free(model), _from_widths(model), CPU_TOKENS))
 
 
@@ -124,12 +129,13 @@ def _fitting(free: float, each: float, most: int) -> int:
     return max(FEWEST_TOKENS, min(most, int(SHARE_OF_FREE * free / each)))
 
 
-def _measured(model: Model) -> float:
+def _measured(model: Model, *, goes_on: bool) -> float:
     ids = torch.zeros((1, PROBE_TOKENS), dtype=torch.long, device=model.device)
     torch.cuda.reset_peak_memory_stats(model.device)
     before = torch.cuda.memory_allocated(model.device)
+    extra = {"use_cache": True, "logits_to_keep": 1} if goes_on else {}
     with torch.inference_mode():
-        model(input_ids=ids, use_cache=True, logits_to_keep=1)
+        model(input_ids=ids, **extra)
     took: int = torch.cuda.max_memory_allocated(model.device) - before
     return took / PROBE_TOKENS
 

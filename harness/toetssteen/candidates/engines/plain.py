@@ -163,8 +163,8 @@ class Plain:
             max_new_tokens=max(s.prompt.max_tokens - len(s.said) for s in unfinished),
             do_sample=False,
             pad_token_id=self._pad,
-            logits_processor=LogitsProcessorList([_Choosing(unfinished, self._pad)]),
-            stopping_criteria=StoppingCriteriaList([_Finished(unfinished)]),
+            logits_processor=LogitsProcessorList([Choosing(unfinished, self._pad)]),
+            stopping_criteria=StoppingCriteriaList([Finished(unfinished)]),
             **BENDING,
         )
 
@@ -223,7 +223,7 @@ class Plain:
             yield batch
 
 
-class _Choosing(LogitsProcessor):
+class Choosing(LogitsProcessor):
     """Lets every speaker choose its token, and leaves the model's generation no other."""
 
     def __init__(self, speakers: Sequence[Speaker], pad: int) -> None:
@@ -242,7 +242,7 @@ class _Choosing(LogitsProcessor):
         return only
 
 
-class _Finished(StoppingCriteria):
+class Finished(StoppingCriteria):
     """Ends a row once its speaker is done."""
 
     def __init__(self, speakers: Sequence[Speaker]) -> None:

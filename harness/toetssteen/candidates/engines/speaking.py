@@ -1,6 +1,6 @@
 """What a conversation says, token by token: how one is chosen, and when it is done."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from toetssteen.candidates.engines.trees import Tokens
-from toetssteen.records import Finish, Sampling
+from toetssteen.records import Failure, Finish, Generation, Sampling
 
 Tensor = Any
+Model = Any
 Decode = Callable[[Sequence[int]], str]
 
 
@@ -84,6 +85,11 @@ class Speaker:
         if len(self.said) >= self.prompt.max_tokens:
             self._stop("length")
 
+    def begin_again(self) -> None:
+        """Forget what was said: seed, prompt and step decide it, so it will be said again."""
+        self.said.clear()
+        self.logprobs.clear()
+
     def fail(self, why: str) -> None:
         """Give up: nothing that was said is an answer."""
         self.fault = why
@@ -99,6 +105,36 @@ class Speaker:
         window = max(len(s.encode()) for s in self.prompt.stop) + 4
         tail = self.decode(self.said[-window:])
         return any(s in tail for s in self.prompt.stop)
+
+
+def generation(speaker: Speaker) -> Generation | Failure:
+    """Return what a speaker said, once it is done."""
+    if speaker.fault:
+        return Failure("error", speaker.fault)
+    if speaker.finish is None:
+        raise RuntimeError("an engine returned before everybody had finished")
+    return Generation(
+        text=speaker.text,
+        finish=speaker.finish,
+        tokens=len(speaker.said),
+        prompt_tokens=len(speaker.prompt.tokens),
+        logprobs=tuple(speaker.logprobs),
+    )
+
+
+def end_tokens(model: Model, tokenizer: Model) -> frozenset[int]:
+    """Return the tokens that end an answer, by tokenizer and generation settings."""
+    configured = model.generation_config.eos_token_id
+    listed = configured if isinstance(configured, list) else [configured]
+    return frozenset(t for t in [*listed, tokenizer.eos_token_id] if t is not None)
+
+
+def not_applied(model: Model) -> Iterator[str]:
+    """Say which of the model's own settings would have bent what it says."""
+    for name, neutral in BENDING.items():
+        wanted = getattr(model.generation_config, name, None)
+        if wanted not in (None, neutral):
+            yield f"the model's own {name} of {wanted} is not applied"
 
 
 def choose(logits: Tensor, speakers: Sequence[Speaker]) -> list[tuple[int, float | None]]:
