@@ -7,8 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from threading import Lock, Thread
-from time import monotonic
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -16,8 +15,7 @@ from click.testing import CliRunner, Result
 
 from service_stub import Handler, Raw, Serve, Server, Stub, ask, card, opened, parrot, said
 from toetssteen.candidates import CandidateStoppedError
-from toetssteen.candidates.openai import open_chat
-from toetssteen.candidates.service import REFUSED_IN_A_ROW
+from toetssteen.candidates.service import REFUSED_IN_A_ROW, Service, _Trouble
 from toetssteen.cli import main
 from toetssteen.errors import CandidateError
 from toetssteen.records import Failure, Generation
@@ -115,32 +113,37 @@ def test_no_tls_where_the_card_expects_it(serve: Serve, tmp_path: Path) -> None:
 # --- left alone, and asked no more -----------------------------------------------------------
 
 
-def test_one_retry_after_is_for_all_threads(serve: Serve, tmp_path: Path) -> None:
-    """One question is told to wait half a second; none of the other seven threads asks meanwhile.
+def test_one_retry_after_is_for_all_requests(serve: Serve, tmp_path: Path) -> None:
+    """The first is refused and given up; the second waits, and longer if the service asks for it.
 
-    On the clock: what comes in after the 429 and its first moments comes half a second later.
+    A third, behind all that, does not wait.
     """
-    times: list[float] = []
-    told: list[float] = []
-    lock = Lock()
+    count = iter(range(100))
 
     def busy(body: Raw, handler: Handler) -> None:
-        with lock:
-            times.append(monotonic())
-            refuse = len(times) == 20
-        if refuse:
-            told.append(monotonic())
-            handler.reply(429, {"error": "te druk"}, Retry_After="0.5")
+        if next(count) == 0:
+            handler.reply(429, {"error": "te druk"}, Retry_After="4")
         else:
             parrot(body, handler)
 
-    candidate = open_chat(card(serve(busy).url, concurrency=8), tmp_path)
-    answers = candidate.answer([ask(f"vraag {n}") for n in range(80)])
-    candidate.close()
-    assert all(isinstance(answer, Generation) for answer in answers)
-    under_way = 0.1  # sent before the 429 was read
-    assert not [at for at in times if told[0] + under_way < at < told[0] + 0.5]
-    assert sum(at > told[0] + 0.5 for at in times) > 30
+    now, waits = [100.0], list[float]()
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+        if len(waits) == 1:  # meanwhile another thread hears that it is to be longer
+            service._note_trouble(_Trouble("error", "te druk", "10"), 1)
+
+    spec = card(serve(busy).url, attempts=1).endpoint
+    assert spec is not None
+    service = Service(spec, tmp_path, wait=wait, clock=lambda: now[0])
+    body = {"messages": [{"content": "ja?"}]}
+    assert isinstance(service.post("chat/completions", body), Failure)
+    assert isinstance(service.post("chat/completions", body), dict)
+    assert waits == [4.0, 10.0]
+    assert isinstance(service.post("chat/completions", body), dict)
+    assert waits == [4.0, 10.0]
+    service.close()
 
 
 def test_a_service_that_refuses_everything_is_not_asked_for_ever(
