@@ -421,9 +421,25 @@ def no_start(folder: Path) -> None:
         file.write_text(json.dumps(settings))
 
 
+def many_languages(folder: Path) -> None:
+    """Give it the tokenizer of NLLB, which begins a text with the token of its language."""
+    from transformers import AutoTokenizer, NllbTokenizer
+
+    own = AutoTokenizer.from_pretrained(folder)
+    merges = json.loads((folder / "tokenizer.json").read_text())["model"]["merges"]
+    made = NllbTokenizer(vocab=own.get_vocab(), merges=[tuple(pair) for pair in merges])
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    made.save_pretrained(folder)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
-    [(no_start, "names no decoder_start_token_id")],
+    [
+        (no_start, "names no decoder_start_token_id"),
+        (many_languages, "translates between languages that a card cannot name"),
+    ],
+    ids=["no beginning", "many languages"],
 )
 def test_a_model_that_cannot_be_asked_rightly_is_refused(
     spoil: Callable[[Path], None], said: str, tiny_t5: Path, tmp_path: Path
@@ -434,6 +450,59 @@ def test_a_model_that_cannot_be_asked_rightly_is_refused(
     with pytest.raises(CandidateError, match=said) as raised:
         opened(folder)
     assert "\n" not in str(raised.value)
+
+
+def test_a_model_whose_two_sides_do_not_come_apart_is_refused(
+    tiny_t5: Path, tmp_path: Path
+) -> None:
+    """A trial shows it: this one wants more of its encoder than what it makes of the words."""
+    from transformers import (
+        AutoTokenizer,
+        SwitchTransformersConfig,
+        SwitchTransformersForConditionalGeneration,
+    )
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_t5)
+    config = SwitchTransformersConfig(
+        vocab_size=len(tokenizer),
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_decoder_layers=2,
+        num_heads=4,
+        num_experts=2,
+        decoder_start_token_id=0,
+    )
+    SwitchTransformersForConditionalGeneration(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(CandidateError, match="reads and says cannot be computed apart") as raised:
+        opened(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_prompts_of_unlike_lengths_stand_apart_where_padding_is_seen(
+    tiny_t5: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An encoder that forgets its mask answers as if each prompt were alone, all the same."""
+    from transformers import T5ForConditionalGeneration
+
+    expected = likelihoods(opened(tiny_t5), ASKED)
+    spoken = texts(opened(tiny_t5), SPOKEN)
+    encoder = T5ForConditionalGeneration.get_encoder
+
+    def forgetful(model: Any) -> Any:
+        found = encoder(model)
+        return lambda *, input_ids, attention_mask, **more: found(
+            input_ids=input_ids, attention_mask=0 * attention_mask + 1, **more
+        )
+
+    monkeypatch.setattr(T5ForConditionalGeneration, "get_encoder", forgetful)
+    candidate = opened(tiny_t5, tokens_per_batch=64)
+    assert candidate.describe()["engine"] == "two-sided; rows of one length"
+    for one, other in zip(likelihoods(candidate, ASKED), expected, strict=True):
+        assert one.total == pytest.approx(other.total, abs=1e-4)
+    assert texts(candidate, SPOKEN) == spoken
 
 
 def test_a_model_of_another_kind_is_refused(tiny_model: Path, tiny_t5: Path) -> None:

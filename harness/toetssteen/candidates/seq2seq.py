@@ -42,7 +42,7 @@ def open_seq2seq(card: CandidateSpec, weights: LocalWeights) -> "Seq2Seq":
 
     Raises:
         CandidateError: they cannot be loaded, the card asks for a chat template that the
-            tokenizer does not have, or an answer has no known beginning.
+            tokenizer does not have, an answer has no known beginning, or a trial fails.
     """
     folder = weights.folder
     if weights.gguf is not None:
@@ -61,7 +61,7 @@ def open_seq2seq(card: CandidateSpec, weights: LocalWeights) -> "Seq2Seq":
         )
     if _start_token(model) is None:
         raise CandidateError(
-            f"{folder}: config.json names no decoder_start_token_id, with which an answer begins"
+            f"{folder}: config.json names no decoder_start_token_id, with which answers begin"
         )
     return Seq2Seq(model, tokenizer, card=card, digest=weights.digest)
 
@@ -193,10 +193,12 @@ def _prompt(request: Loglikelihood) -> Generate:
 
 
 def _start_token(model: Model) -> int | None:
-    for settings in (model.generation_config, model.config):
-        token: int | None = getattr(settings, "decoder_start_token_id", None)
-        if token is not None:
-            return token
+    """Return the token before an answer: the one for decoders, else the one for any text."""
+    for name in ("decoder_start_token_id", "bos_token_id"):
+        for settings in (model.generation_config, model.config):
+            token: int | None = getattr(settings, name, None)
+            if token is not None:
+                return token
     return None
 
 
@@ -231,8 +233,9 @@ def _rooms(model: Model, tokenizer: Model, card: CandidateSpec) -> tuple[int, in
     wanted = card.context_length or (said if said < 10**9 else None)
     rooms = []
     for side in ("encoder", "decoder"):
-        held = getattr(model.config, f"max_{side}_position_embeddings", None) or getattr(
-            model.config, "max_position_embeddings", None
+        own = getattr(model.config, side, model.config)
+        held = getattr(own, f"max_{side}_position_embeddings", None) or getattr(
+            own, "max_position_embeddings", None
         )
         rooms.append(min(filter(None, (wanted, held)), default=USUAL_ROOM))
     return rooms[0], rooms[1]

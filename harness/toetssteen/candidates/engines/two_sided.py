@@ -17,6 +17,7 @@ from toetssteen.candidates.engines.plain import PADDING_TOLERANCE, Choosing, Fin
 from toetssteen.candidates.engines.reading import Scored, likelihood, read_tokens
 from toetssteen.candidates.engines.speaking import BENDING, Speaker
 from toetssteen.candidates.engines.trees import Tokens
+from toetssteen.errors import CandidateError
 from toetssteen.records import Failure, Likelihood
 
 # What torch and transformers make; their types cost a minute to check and say little here.
@@ -65,6 +66,9 @@ class TwoSided:
             budget: tokens a batch, padding included.
             rows: at most so many side by side.
             pad: the token that fills short rows.
+
+        Raises:
+            CandidateError: it cannot be asked like this; a trial shows it.
         """
         self._model = model
         self._budget = budget
@@ -72,8 +76,8 @@ class TwoSided:
         self._pad = pad
         words = model.config.get_text_config(decoder=True).vocab_size
         self._positions = max(1, BYTES_OF_LOGITS // (4 * words))
-        # Some look further than their mask; then only prompts of one length stand together.
-        self.pads = self._padding_is_harmless()
+        # If not, only prompts of one length stand together.
+        self.pads = self._tried()
 
     @torch.inference_mode()
     def score(
@@ -142,13 +146,10 @@ class TwoSided:
         self, heard: _Heard, batch: Sequence[Scored], start: Tokens
     ) -> Iterator[tuple[Scored, Likelihood]]:
         """Read continuations off what the decoder expects."""
-        ids, mask = self._padded([(*start, *scored.continuation[:-1]) for scored in batch])
-        logits = self._model(
-            **heard.of([scored.context for scored in batch]),
-            decoder_input_ids=ids,
-            decoder_attention_mask=mask,
-            use_cache=False,
-        ).logits
+        logits = self._logits(
+            heard.of([scored.context for scored in batch]),
+            [(*start, *scored.continuation[:-1]) for scored in batch],
+        )
         each = [(i, at) for i, s in enumerate(batch) for at in range(len(s.continuation))]
         rows = torch.tensor([i for i, _ in each])
         places = torch.tensor([len(start) - 1 + at for _, at in each])
@@ -187,6 +188,13 @@ class TwoSided:
             **BENDING,
         )
 
+    def _logits(self, given: Mapping[str, Any], rows: Sequence[Tokens]) -> Tensor:
+        """Return what the decoder expects behind every token, having been given the prompts."""
+        ids, mask = self._padded(rows)
+        return self._model(
+            **given, decoder_input_ids=ids, decoder_attention_mask=mask, use_cache=False
+        ).logits
+
     def _padded(self, rows: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
         width = max(len(row) for row in rows)
         ids = torch.full((len(rows), width), self._pad)
@@ -196,13 +204,38 @@ class TwoSided:
             mask[i, : len(row)] = 1
         return ids.to(self._model.device), mask.to(self._model.device)
 
+    def _tried(self) -> bool:
+        """Say if unlike prompts may stand together, after a trial against the model's own forward.
+
+        Raises:
+            CandidateError: the model answers otherwise even when prompts stand apart.
+        """
+        prompts = [tuple(range(2, 26)), tuple(range(7, 16))]
+        try:
+            if self._holds(prompts):
+                return True
+            if all(self._holds([prompt]) for prompt in prompts):
+                return False  # some look further than their mask
+            why = "it answers otherwise then"
+        # Whatever a model does with what it does not expect, the answer is the same.
+        except Exception as error:  # noqa: BLE001
+            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        kind = type(self._model).__name__
+        raise CandidateError(f"{kind}: what it reads and says cannot be computed apart ({why})")
+
     @torch.inference_mode()
-    def _padding_is_harmless(self) -> bool:
-        long, short = tuple(range(2, 26)), tuple(range(7, 16))
-        alone = self._hear([short]).hidden[0].float()
-        beside = self._hear([long, short]).hidden[1, : len(short)].float()
-        apart = float((alone - beside).abs().max())
-        return apart <= PADDING_TOLERANCE[self._model.dtype] * (float(alone.std()) or 1.0)
+    def _holds(self, prompts: list[Tokens]) -> bool:
+        """Are the logits those that the model gives for each prompt in one go?"""
+        said = [tuple(range(4, 4 + length)) for length in (3, 6)][: len(prompts)]
+        batched = self._logits(self._hear(prompts).of(prompts), said)
+        for row, (prompt, answer) in enumerate(zip(prompts, said, strict=True)):
+            ids, mask = self._padded([prompt])
+            alone = self._logits({"input_ids": ids, "attention_mask": mask}, [answer])[0].float()
+            apart = float((batched[row, : len(answer)].float() - alone).abs().max())
+            # Written so that a number that is none does not hold.
+            if not apart <= PADDING_TOLERANCE[self._model.dtype] * (float(alone.std()) or 1.0):
+                return False
+        return True
 
     # --- batches -----------------------------------------------------------------------------
 
