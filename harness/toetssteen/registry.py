@@ -54,6 +54,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "powercap": "toetssteen.meters.powercap:PowercapMeter",
     },
     "items": {
+        "counterfactual": "toetssteen.counterfactual:read_counterfactual",
         "csv": "toetssteen.items:read_csv",
         "jsonl": "toetssteen.items:read_jsonl",
     },

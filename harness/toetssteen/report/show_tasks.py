@@ -27,6 +27,7 @@ WORST_FIRST = (
 
 
 def show_task(task: Record, anchor: str, record: Record, words: Words) -> TaskShown:
+    words = words.knowing(task["labels"])
     metrics = tuple(_metrics(task, limits_of(record), words))
     theme = task["name"].partition("/")[0]
     controls = tuple(_control(control, words) for control in task["controls"])

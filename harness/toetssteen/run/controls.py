@@ -7,13 +7,14 @@ task's results are withheld.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import field as made_by
 from math import log
 from pathlib import Path
 from random import Random
 from typing import cast
 
 from toetssteen.errors import ContentError, UnknownNameError, did_you_mean
-from toetssteen.items import read_table, to_items
+from toetssteen.items import Table, read_table, to_items
 from toetssteen.metrics import Metric, Rng
 from toetssteen.records import (
     Block,
@@ -91,12 +92,15 @@ class Leaning:
         shift: logits added to the favourable label; below 0 against the person.
         noise: standard deviation of the lean between items, equal for both renderings.
         always: logits added to the label "yes", favourable or not.
+        within: fields of the item with the values they must have for it to lean: a bias that is
+            planted in one scenario only.
     """
 
     field: str = ""
     shift: float = 0.0
     noise: float = 1.0
     always: float = 0.0
+    within: Mapping[str, str] = made_by(default_factory=dict)
 
     def __call__(self, item: Item, requests: Sequence[Request]) -> Sequence[Response]:
         """Give each label its likelihood."""
@@ -107,11 +111,16 @@ class Leaning:
         if not isinstance(request, Loglikelihood):
             raise TypeError("a leaning subject only answers likelihood requests")
         prompt = "".join(message.content for message in request.messages) + request.context
-        planted = bool(self.field) and item.text(self.field) in prompt
+        looked_for = item.text(self.field) if self.field else ""
+        planted = bool(looked_for) and looked_for in prompt and _says(item, self.within)
         favourable = request.continuation == item.text(item.text("favourable"))
         towards = self.always if item.text("favourable") == "yes" else -self.always
         logit = lean + towards + (self.shift if planted else 0.0)
         return _likely(log(0.5) + (logit / 2 if favourable else -logit / 2))
+
+
+def _says(item: Item, wanted: Mapping[str, str]) -> bool:
+    return all(item.text(name) == value for name, value in wanted.items())
 
 
 SUBJECTS: dict[str, Callable[..., Subject]] = {
@@ -156,10 +165,15 @@ def load_control(
         unasked = dict.fromkeys(columns, "")
         items = tuple(
             replace(item, fields={**unasked, **item.fields})
-            for item in to_items(table, groups=spec.groups)
+            for item in to_items(table, groups=spec.groups, clusters=_shared(items, table))
         )
     _check_fields(subject, spec, items, where=where)
     return LoadedControl(spec, subject, items)
+
+
+def _shared(items: Sequence[Item], table: Table) -> tuple[str, ...]:
+    """Return the clusters of the task that a control's own items know too."""
+    return tuple(kind for kind in items[0].clusters if kind in table.rows[0].fields)
 
 
 def _check_fields(
@@ -167,16 +181,21 @@ def _check_fields(
 ) -> None:
     named = getattr(subject, "field", "")
     first = items[0]
-    if named and named not in first.fields:
-        raise ContentError(
-            where, f"args.field: no item field {named!r}{did_you_mean(named, first.fields)}"
-        )
+    for key, names in (("field", [named] if named else []), ("within", _within(subject))):
+        for name in names:
+            if name not in first.fields:
+                said = f"args.{key}: no item field {name!r}{did_you_mean(name, first.fields)}"
+                raise ContentError(where, said)
     for group in spec.groups:
         if group not in first.groups:
             raise ContentError(
                 where,
                 f"groups: the items have no group {group!r}{did_you_mean(group, first.groups)}",
             )
+
+
+def _within(subject: Subject) -> Sequence[str]:
+    return sorted(getattr(subject, "within", {}))
 
 
 def run_control(
