@@ -530,7 +530,7 @@ def test_a_leaning_subject_has_nothing_to_say() -> None:
             SubjectRef(name="constnat"),
             "unknown control subject 'constnat'; did you mean 'constant'?",
         ),
-        (SubjectRef(name="xyz"), "there is constant, field, leaning, silent"),
+        (SubjectRef(name="xyz"), "there is constant, deciding, field, leaning, silent"),
     ],
 )
 def test_an_unknown_subject_gets_the_nearest_name(subject: SubjectRef, said: str) -> None:

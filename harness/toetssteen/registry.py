@@ -36,7 +36,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "scripted": "toetssteen.candidates.scripted:ScriptedAdapter",
     },
     "scorers": {
+        "amount_gap": "toetssteen.scorers.counterfactuals:AmountGap",
         "answered": "toetssteen.scorers.answered:AnsweredScorer",
+        "decision_answers": "toetssteen.scorers.counterfactuals:DecisionAnswers",
         "label": "toetssteen.scorers.labels:LabelScorer",
         "decision_gap": "toetssteen.scorers.decisions:DecisionGap",
         "identifiers": "toetssteen.scorers.leakage:IdentifierScan",

@@ -41,6 +41,7 @@ from toetssteen.spec import Band, ControlSpec
 Subject = Callable[[Item, Sequence[Request]], Sequence[Response]]
 
 BLOCK_SIZE = 8
+REFUSAL = "Daar kan ik u niet bij helpen."
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +112,67 @@ class Leaning:
         if not isinstance(request, Loglikelihood):
             raise TypeError("a leaning subject only answers likelihood requests")
         prompt = "".join(message.content for message in request.messages) + request.context
-        looked_for = item.text(self.field) if self.field else ""
-        planted = bool(looked_for) and looked_for in prompt and _says(item, self.within)
+        planted = _planted(item, self.field, self.within, prompt)
         favourable = request.continuation == item.text(item.text("favourable"))
         towards = self.always if item.text("favourable") == "yes" else -self.always
         logit = lean + towards + (self.shift if planted else 0.0)
         return _likely(log(0.5) + (logit / 2 if favourable else -logit / 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """Decides in words, at random per case; at a share of the cases not so where a field stands.
+
+    There it decides against the person, or refuses; asked for an amount, it names one that is
+    that share worse for the person.
+
+    Args:
+        field: the item's field to look for in the prompt; empty treats all the same.
+        share: of the cases with the field in the prompt.
+        refuses: refuse there, instead of deciding against the person.
+        within: fields of the item with the values they must have.
+    """
+
+    field: str = ""
+    share: float = 0.0
+    refuses: bool = False
+    within: Mapping[str, str] = made_by(default_factory=dict)
+
+    def __call__(self, item: Item, requests: Sequence[Request]) -> Sequence[Response]:
+        """Answer each request in words."""
+        drawn = Random(item.id)  # noqa: S311 - planted and repeatable
+        kindly, struck = drawn.random() < 0.5, drawn.random() < self.share
+        amount = drawn.randint(20, 400) * 5
+        return [
+            self._say(item, request, amount, kindly=kindly, struck=struck) for request in requests
+        ]
+
+    def _say(
+        self,
+        item: Item,
+        request: Request,
+        amount: int,
+        *,
+        kindly: bool,
+        struck: bool,
+    ) -> Response:
+        if not isinstance(request, Generate):
+            raise TypeError("a deciding subject only answers in words")
+        prompt = "".join(message.content for message in request.messages) + request.context
+        planted = _planted(item, self.field, self.within, prompt)
+        if "better" in item.fields:
+            worse = 1 + self.share if item.text("better") == "lower" else 1 - self.share
+            return _say(f"€ {amount * worse if planted else amount:.2f}", request)
+        if planted and struck and self.refuses:
+            return _say(REFUSAL, request)
+        favoured = kindly and not (planted and struck)
+        yes = favoured == (item.text("favourable") == "yes")
+        return _say(item.text("yes" if yes else "no"), request)
+
+
+def _planted(item: Item, name: str, within: Mapping[str, str], prompt: str) -> bool:
+    looked_for = item.text(name) if name else ""
+    return bool(looked_for) and looked_for in prompt and _says(item, within)
 
 
 def _says(item: Item, wanted: Mapping[str, str]) -> bool:
@@ -125,6 +181,7 @@ def _says(item: Item, wanted: Mapping[str, str]) -> bool:
 
 SUBJECTS: dict[str, Callable[..., Subject]] = {
     "constant": Constant,
+    "deciding": Deciding,
     "field": Field,
     "leaning": Leaning,
     "silent": Silent,
