@@ -99,6 +99,7 @@ def _task(task: TaskOutcome, by_result: Mapping[str, Sequence[Finding]]) -> Reco
             if value in loaded.labels
         },
         "family": spec.family,
+        "arm": str(spec.items.args.get("arm", "")),
         "items_sha256": loaded.items_digest,
         "cost": _cost(task.blocks),
         "unscored": _counted(s for s in task.scores if s.value is None),
