@@ -4,7 +4,7 @@ BIN := .venv/bin
 UI_PORT ?= 5000
 export MLFLOW_DISABLE_TELEMETRY ?= true
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo ui test slow gpu check format simulate bench wheel lock clean
+.PHONY: help install dev demo ui test slow gpu check format simulate controls bench wheel lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ format: dev  ## format and mend what can be mended
 
 simulate: dev  ## coverage of every interval, into docs/statistics.md (minutes)
 	$(BIN)/python docs/simulate.py --write
+
+controls: dev  ## planted differences through the bias suite, into docs/controls.md (minutes)
+	$(BIN)/python docs/controls.py --write
 
 bench: dev  ## time engine and marking beside the peers (own venv, hours)
 	$(BIN)/python tests/bench/make_items.py

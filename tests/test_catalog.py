@@ -131,7 +131,7 @@ def test_an_unknown_name_offers_the_nearest(ask: Callable[[], object], said: str
 
 
 def test_with_nothing_near_what_there_is_is_listed() -> None:
-    with pytest.raises(UnknownNameError, match="unknown task 'zzz'; there is bias/bbq_age"):
+    with pytest.raises(UnknownNameError, match="unknown task 'zzz'; there is bias, bias/bbq_age"):
         BUNDLED.task("zzz")
 
 

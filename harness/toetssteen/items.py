@@ -11,7 +11,7 @@ import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256 as sha256_of
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from toetssteen.spec import PluginRef, beside
 
 # Rows that are read in one go; of so many only the place of the first is kept.
 ROWS_TOGETHER = 64
+Labels = Mapping[str, Mapping[str, str]]
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -42,12 +43,14 @@ class Row:
 class Table:
     """The rows of a source, with the sha256 of the bytes they came from.
 
-    A source with few rows gives a tuple; one with many, a sequence that reads them.
+    A source with few rows gives a tuple; one with many, a sequence that reads them. `labels` says
+    in Dutch and English what the values of its groups mean, where the source knows.
     """
 
     file: Path
     digest: str
     rows: Sequence[Row]
+    labels: Labels = field(default_factory=dict)
 
 
 def read_jsonl(

@@ -329,9 +329,16 @@ class Score:
         )
 
     @classmethod
-    def unscored(cls, item: Item, answered: Answered, why: str) -> Self:
-        """Say why an item has no score."""
-        return cls(item.id, None, item.groups, item.clusters, answered, why)
+    def unscored(
+        cls,
+        item: Item,
+        answered: Answered,
+        why: str,
+        *,
+        parts: Mapping[str, float] | None = None,
+    ) -> Self:
+        """Say why an item has no score; `parts` are what can be said of it all the same."""
+        return cls(item.id, None, item.groups, item.clusters, answered, why, parts or {})
 
 
 @dataclass(frozen=True, slots=True)

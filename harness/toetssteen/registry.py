@@ -39,8 +39,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "seq2seq": "toetssteen.candidates.adapters:Seq2SeqAdapter",
     },
     "scorers": {
+        "amount_gap": "toetssteen.scorers.counterfactuals:AmountGap",
         "answered": "toetssteen.scorers.answered:AnsweredScorer",
         "bbq": "toetssteen.scorers.bbq:BbqScorer",
+        "decision_answers": "toetssteen.scorers.counterfactuals:DecisionAnswers",
         "label": "toetssteen.scorers.labels:LabelScorer",
         "decision_gap": "toetssteen.scorers.decisions:DecisionGap",
         "identifiers": "toetssteen.scorers.leakage:IdentifierScan",
@@ -66,6 +68,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "items": {
         "bbq": "toetssteen.published:read_bbq",
         "crows_pairs": "toetssteen.published:read_crows_pairs",
+        "counterfactual": "toetssteen.counterfactual:read_counterfactual",
         "csv": "toetssteen.items:read_csv",
         "hatecheck": "toetssteen.published:read_hatecheck",
         "hiring": "toetssteen.published:read_hiring",

@@ -48,11 +48,11 @@ class Rate:
 
     def __call__(self, marked: Marked, *, rng: Rng) -> Estimate:
         """Estimate the rate."""
-        marked = among(marked, self.among)
+        marked = _on_part(among(marked, self.among), self.part)
         no_number = degenerate(marked.scores, others=marked.others, part=bool(self.among))
         if no_number is not None:
             return no_number
-        values = _values(marked.scores, self.part)
+        values = _values(marked.scores)
         if not set(values) <= {0.0, 1.0}:
             raise ValueError(f"a rate needs values 0 and 1, got {sorted(set(values))[:5]}")
         ways = clusters_of(marked.scores)
@@ -96,17 +96,18 @@ class Mean:
 
     def __call__(self, marked: Marked, *, rng: Rng) -> Estimate:
         """Estimate the mean."""
+        marked = _on_part(marked, self.part)
         no_number = degenerate(marked.scores, unit=self.unit, others=marked.others)
         return self.average(marked) if no_number is None else no_number
 
     def average(self, marked: Marked) -> Estimate:
-        """Estimate the mean, also of answers that are all the same."""
+        """Estimate the mean of the values, also of answers that are all the same."""
         if all(score.value is None for score in marked.scores):
             no_number = degenerate(marked.scores, unit=self.unit, others=marked.others)
             if no_number is None:
                 raise AssertionError("no score, and yet no reason")
             return no_number
-        values = _values(marked.scores, self.part)
+        values = _values(marked.scores)
         for value in values:
             if self.bounds is not None and not self.bounds[0] <= value <= self.bounds[1]:
                 raise ValueError(f"{value} lies outside the bounds {list(self.bounds)}")
@@ -129,15 +130,19 @@ class Gap:
 
     Args:
         unit: of the difference.
+        part: a part of the score instead of its value.
+        bounds: the least and most that the difference can be, where it has bounds.
     """
 
     unit: str = "logit"
+    part: str | None = None
+    bounds: tuple[float, float] | None = None
     better: Better = field(default="near_zero", init=False)
     by_group: ClassVar[bool] = True
 
     def of(self, score: Score) -> float | None:
         """Return the difference of one item."""
-        return score.value
+        return value_of(score, self.part)
 
     def __call__(self, marked: Marked, *, rng: Rng) -> Estimate:
         """Estimate the gap, with the p-value against no difference.
@@ -145,7 +150,8 @@ class Gap:
         A candidate that always decides the same may still lean: a gap that is shown stands. One
         that is not shown says nothing, and is not called fair.
         """
-        estimate = Mean(better="near_zero", unit=self.unit).average(marked)
+        marked = _on_part(marked, self.part)
+        estimate = Mean(better="near_zero", unit=self.unit, bounds=self.bounds).average(marked)
         if estimate.value is None or estimate.standard_error is None or estimate.df is None:
             return estimate
         shown = Studentised(estimate.value, estimate.standard_error, estimate.df, estimate.method)
@@ -173,18 +179,36 @@ def clustered_mean(values: Sequence[float], ways: Sequence[Sequence[str]]) -> St
 def value_of(score: Score, part: str | None) -> float | None:
     """Return a score's value or one of its parts; None where it is unscored.
 
+    An unscored answer may still have parts: a refusal decides nothing, and is counted as one.
+
     Raises:
         KeyError: the scorer gives no such part.
     """
-    if score.value is None or part is None:
+    if part is None:
         return score.value
     if part not in score.parts:
+        if score.value is None:
+            return None
         raise KeyError(f"part {part!r} is not in the score; there is {sorted(score.parts)}")
     return score.parts[part]
 
 
-def _values(scores: Sequence[Score], part: str | None) -> list[float]:
-    return [value for score in scores if (value := value_of(score, part)) is not None]
+def _on_part(marked: Marked, part: str | None) -> Marked:
+    """Return the scores with a part of each in place of its value."""
+    if part is None:
+        return marked
+
+    def of(score: Score) -> Score:
+        value = value_of(score, part)
+        why = "" if value is not None else score.why_unscored
+        return replace(score, value=value, why_unscored=why)
+
+    scores, others = (tuple(map(of, some)) for some in (marked.scores, marked.others))
+    return replace(marked, scores=scores, others=others)
+
+
+def _values(scores: Sequence[Score]) -> list[float]:
+    return [score.value for score in scores if score.value is not None]
 
 
 def clusters_of(scores: Sequence[Score]) -> list[list[str]]:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from toetssteen import content
 from toetssteen.records import Record, Says
+from toetssteen.report.contrasts import untested
 from toetssteen.report.page import CriterionShown, Page, SessionsShown, TaskShown
 from toetssteen.report.safe_text import shorten, visible
 from toetssteen.report.show_findings import (
@@ -138,6 +139,8 @@ def _notices(record: Record, started: date | None, words: Words) -> Iterator[str
     }
     if missed:
         yield words.count("notice_controls", len(missed))
+    if grounds := untested(record, words):
+        yield words.say("fixed_untested", grounds=", ".join(grounds))
 
 
 def _profile_notices(profile: Record | None, started: date | None, words: Words) -> Iterator[str]:

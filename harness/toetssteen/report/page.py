@@ -117,6 +117,7 @@ class TaskShown:
     items_sha256: str
     card: Card
     caveats: tuple[str, ...]
+    contrasts: tuple[str, ...]
     metrics: tuple[MetricRows, ...]
     unscored_lead: str
     unscored: tuple[str, ...]

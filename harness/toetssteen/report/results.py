@@ -94,6 +94,14 @@ def _task(task: TaskOutcome, by_result: Mapping[str, Sequence[Finding]]) -> Reco
         "name": task.name,
         **described,
         "items": len(loaded.items),
+        "labels": {
+            value: loaded.labels[value]
+            for dimension in spec.groups
+            for value in sorted({s.groups[dimension] for s in task.scores})
+            if value in loaded.labels
+        },
+        "family": spec.family,
+        "arm": str(spec.items.args.get("arm", "")),
         "items_sha256": loaded.items_digest,
         "cost": _cost(task.blocks),
         "unscored": _counted(s for s in task.scores if s.value is None),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from toetssteen.records import Record, Says, Status
+from toetssteen.report.contrasts import contrasts, family_of, flagged
 from toetssteen.report.page import (
     Card,
     ControlRow,
@@ -27,6 +28,7 @@ WORST_FIRST = (
 
 
 def show_task(task: Record, anchor: str, record: Record, words: Words) -> TaskShown:
+    words = words.knowing(task["labels"])
     metrics = tuple(_metrics(task, limits_of(record), words))
     theme = task["name"].partition("/")[0]
     controls = tuple(_control(control, words) for control in task["controls"])
@@ -43,6 +45,7 @@ def show_task(task: Record, anchor: str, record: Record, words: Words) -> TaskSh
         items_sha256=task["items_sha256"],
         card=_card(task, metrics, words),
         caveats=tuple(words.told(caveat) for caveat in task["caveats"]),
+        contrasts=tuple(contrasts(task, words)),
         metrics=metrics,
         unscored_lead=_unscored_lead(task, words),
         unscored=tuple(_unscored_kinds(task, words)),
@@ -256,6 +259,9 @@ def _range(shown: Shown, words: Words) -> str:
 
 def _bias(task: Record, result: Record, metric: MetricWords, words: Words) -> Iterator[str]:
     """Say whether a difference was found; one group that differs is never passed over."""
+    if family := family_of(task, result["metric"]):
+        yield from _declared(family, words)
+        return
     estimate = result["estimate"]
     if estimate["low"] is None or estimate["high"] is None:
         return
@@ -275,6 +281,23 @@ def _bias(task: Record, result: Record, metric: MetricWords, words: Words) -> It
     if differing:
         groups = words.listing(differing)
         yield words.count("group_differs", len(differing), groups=groups)
+
+
+def _declared(family: Sequence[Record], words: Words) -> Iterator[str]:
+    """Say which of the differences that were declared beforehand stand after correction."""
+    differing = [words.label("group_values", _value(one)) for one in family if flagged(one)]
+    tested = words.integer(sum(one["estimate"]["p_value"] is not None for one in family))
+    if not differing:
+        yield words.say("contrasts_found_none", tested=tested)
+        return
+    groups = words.listing(differing)
+    yield words.count("contrasts_found", len(differing), groups=groups, tested=tested)
+    yield words["fixed_bias_found"]
+
+
+def _value(result: Record) -> str:
+    value: str = result["group"].partition("=")[2]
+    return value
 
 
 def _scored(task: Record, result: Record, shown: Shown, words: Words) -> Iterator[str]:

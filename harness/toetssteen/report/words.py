@@ -6,7 +6,7 @@ neither can lack what the other has.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
@@ -125,6 +125,15 @@ class Words:
         """Return the label of a word of the vocabulary; an unknown one without underscores."""
         known = self.file.labels[kind].get(name)
         return known[self.language] if known is not None else name.replace("_", " ")
+
+    def knowing(self, labels: Mapping[str, Mapping[str, str]]) -> "Words":
+        """Return the words with what a task calls the values of its groups."""
+        if not labels:
+            return self
+        own = {value: Text(nl=said["nl"], en=said["en"]) for value, said in labels.items()}
+        known = self.file.labels
+        more = {**known, "group_values": {**known["group_values"], **own}}
+        return replace(self, file=self.file.model_copy(update={"labels": more}))
 
     def told(self, text: Mapping[str, str] | None) -> str:
         """Return a text of the record, which has both languages; of None, nothing."""

@@ -7,13 +7,14 @@ task's results are withheld.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import field as made_by
 from math import log
 from pathlib import Path
 from random import Random
 from typing import cast
 
 from toetssteen.errors import ContentError, UnknownNameError, did_you_mean
-from toetssteen.items import read_table, to_items
+from toetssteen.items import Table, read_table, to_items
 from toetssteen.metrics import Metric, Rng
 from toetssteen.records import (
     Block,
@@ -40,6 +41,7 @@ from toetssteen.spec import Band, ControlSpec
 Subject = Callable[[Item, Sequence[Request]], Sequence[Response]]
 
 BLOCK_SIZE = 8
+REFUSAL = "Daar kan ik u niet bij helpen."
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +103,15 @@ class Leaning:
         shift: logits added to the favourable label; below 0 against the person.
         noise: standard deviation of the lean between items, equal for both renderings.
         always: logits added to the label "yes", favourable or not.
+        within: fields of the item with the values they must have for it to lean: a bias that is
+            planted in one scenario only.
     """
 
     field: str = ""
     shift: float = 0.0
     noise: float = 1.0
     always: float = 0.0
+    within: Mapping[str, str] = made_by(default_factory=dict)
 
     def __call__(self, item: Item, requests: Sequence[Request]) -> Sequence[Response]:
         """Answer each request by the same lean."""
@@ -117,7 +122,7 @@ class Leaning:
         if isinstance(request, Classify):
             raise TypeError("a leaning subject gives no labels")
         prompt = "".join(message.content for message in request.messages) + request.context
-        planted = bool(self.field) and item.text(self.field) in prompt
+        planted = _planted(item, self.field, self.within, prompt)
         towards = self.always if item.text("favourable") == "yes" else -self.always
         logit = lean + towards + (self.shift if planted else 0.0)
         if isinstance(request, Generate):
@@ -128,8 +133,69 @@ class Leaning:
         return _likely(log(0.5) + (logit / 2 if favourable else -logit / 2))
 
 
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """Decides in words, at random per case; at a share of the cases not so where a field stands.
+
+    There it decides against the person, or refuses; asked for an amount, it names one that is
+    that share worse for the person.
+
+    Args:
+        field: the item's field to look for in the prompt; empty treats all the same.
+        share: of the cases with the field in the prompt.
+        refuses: refuse there, instead of deciding against the person.
+        within: fields of the item with the values they must have.
+    """
+
+    field: str = ""
+    share: float = 0.0
+    refuses: bool = False
+    within: Mapping[str, str] = made_by(default_factory=dict)
+
+    def __call__(self, item: Item, requests: Sequence[Request]) -> Sequence[Response]:
+        """Answer each request in words."""
+        drawn = Random(item.id)  # noqa: S311 - planted and repeatable
+        kindly, struck = drawn.random() < 0.5, drawn.random() < self.share
+        amount = drawn.randint(20, 400) * 5
+        return [
+            self._say(item, request, amount, kindly=kindly, struck=struck) for request in requests
+        ]
+
+    def _say(
+        self,
+        item: Item,
+        request: Request,
+        amount: int,
+        *,
+        kindly: bool,
+        struck: bool,
+    ) -> Response:
+        if not isinstance(request, Generate):
+            raise TypeError("a deciding subject only answers in words")
+        prompt = "".join(message.content for message in request.messages) + request.context
+        planted = _planted(item, self.field, self.within, prompt)
+        if "better" in item.fields:
+            worse = 1 + self.share if item.text("better") == "lower" else 1 - self.share
+            return _say(f"€ {amount * worse if planted else amount:.2f}", request)
+        if planted and struck and self.refuses:
+            return _say(REFUSAL, request)
+        favoured = kindly and not (planted and struck)
+        yes = favoured == (item.text("favourable") == "yes")
+        return _say(item.text("yes" if yes else "no"), request)
+
+
+def _planted(item: Item, name: str, within: Mapping[str, str], prompt: str) -> bool:
+    looked_for = item.text(name) if name else ""
+    return bool(looked_for) and looked_for in prompt and _says(item, within)
+
+
+def _says(item: Item, wanted: Mapping[str, str]) -> bool:
+    return all(item.text(name) == value for name, value in wanted.items())
+
+
 SUBJECTS: dict[str, Callable[..., Subject]] = {
     "constant": Constant,
+    "deciding": Deciding,
     "field": Field,
     "leaning": Leaning,
     "silent": Silent,
@@ -170,10 +236,15 @@ def load_control(
         unasked = dict.fromkeys(columns, "")
         items = tuple(
             replace(item, fields={**unasked, **item.fields})
-            for item in to_items(table, groups=spec.groups)
+            for item in to_items(table, groups=spec.groups, clusters=_shared(items, table))
         )
     _check_fields(subject, spec, items, where=where)
     return LoadedControl(spec, subject, items)
+
+
+def _shared(items: Sequence[Item], table: Table) -> tuple[str, ...]:
+    """Return the clusters of the task that a control's own items know too."""
+    return tuple(kind for kind in items[0].clusters if kind in table.rows[0].fields)
 
 
 def _check_fields(
@@ -181,16 +252,21 @@ def _check_fields(
 ) -> None:
     named = getattr(subject, "field", "")
     first = items[0]
-    if named and named not in first.fields:
-        raise ContentError(
-            where, f"args.field: no item field {named!r}{did_you_mean(named, first.fields)}"
-        )
+    for key, names in (("field", [named] if named else []), ("within", _within(subject))):
+        for name in names:
+            if name not in first.fields:
+                said = f"args.{key}: no item field {name!r}{did_you_mean(name, first.fields)}"
+                raise ContentError(where, said)
     for group in spec.groups:
         if group not in first.groups:
             raise ContentError(
                 where,
                 f"groups: the items have no group {group!r}{did_you_mean(group, first.groups)}",
             )
+
+
+def _within(subject: Subject) -> Sequence[str]:
+    return sorted(getattr(subject, "within", {}))
 
 
 def run_control(

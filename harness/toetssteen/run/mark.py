@@ -23,7 +23,7 @@ from toetssteen.run.plan import LoadedTask, Plan, answer_key
 from toetssteen.run.store import Answers
 from toetssteen.run.unscored import UNSCORED_GAP, unscored_gaps
 from toetssteen.statistics.cells import SUPPRESSED_BELOW, Cell, cell
-from toetssteen.statistics.multiplicity import benjamini_hochberg
+from toetssteen.statistics.multiplicity import benjamini_hochberg, holm
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,18 +163,26 @@ def _estimates(
         (group, _small_groups(metric(some, rng=_rng(plan, loaded.name, metric_id, group))))
         for group, some in _grouped(marked.scores, among=among)
     ]
-    for (group, _), estimate in zip(inside, _adjusted([e for _, e in inside]), strict=True):
-        yield result(estimate, group)
+    family = loaded.task.spec.family
+    for declared in (True, False):
+        some = [one for one in inside if (one[0].partition("=")[0] == family) is declared]
+        adjusted = _adjusted([estimate for _, estimate in some], declared=declared)
+        for (group, _), estimate in zip(some, adjusted, strict=True):
+            yield result(estimate, group)
 
 
-def _adjusted(estimates: Sequence[Estimate]) -> list[Estimate]:
-    """Correct the p-values of groups by Benjamini-Hochberg: nobody registered them beforehand."""
-    adjusted = benjamini_hochberg([estimate.p_value for estimate in estimates])
+def _adjusted(estimates: Sequence[Estimate], *, declared: bool) -> list[Estimate]:
+    """Correct the p-values of groups: by Holm where the task declared them as one family.
+
+    Of the other groups nobody said beforehand that they would be tested: Benjamini-Hochberg.
+    """
+    adjust, how = (holm, "holm") if declared else (benjamini_hochberg, "benjamini-hochberg")
+    adjusted = adjust([estimate.p_value for estimate in estimates])
     tested = sum(p is not None for p in adjusted)
     return [
         estimate
         if p is None
-        else replace(estimate, p_adjusted=p, adjustment=f"benjamini-hochberg over {tested}")
+        else replace(estimate, p_adjusted=p, adjustment=f"{how} over {tested}")
         for estimate, p in zip(estimates, adjusted, strict=True)
     ]
 

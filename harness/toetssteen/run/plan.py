@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from pydantic import TypeAdapter
 from toetssteen import cache
 from toetssteen.candidates import Adapter, load_adapter
 from toetssteen.catalog import Card, Task
-from toetssteen.items import read_table, to_items
+from toetssteen.items import Labels, read_table, to_items
 from toetssteen.metrics import Metric
 from toetssteen.records import Item, Request
 from toetssteen.registry import Kind, call, load
 from toetssteen.run.controls import LoadedControl, load_control
 from toetssteen.scorers import Scorer
-from toetssteen.spec import PACING, PluginRef, beside
+from toetssteen.spec import PACING, PluginRef, TaskSpec, beside
 
 # Raise when the same answers would be kept or keyed in another way.
 SCHEMA = 1
@@ -41,6 +41,7 @@ class LoadedTask:
     scorer: Scorer
     metrics: Mapping[str, Metric]
     controls: tuple[LoadedControl, ...]
+    labels: Labels = field(default_factory=dict)  # of the values of its groups
 
     @property
     def name(self) -> str:
@@ -70,11 +71,8 @@ class Plan:
 
     @property
     def marking(self) -> dict[str, Any]:
-        """The metrics and controls of every task, as JSON."""
-        return {
-            task.name: task.task.spec.model_dump(mode="json", include={"metrics", "controls"})
-            for task in self.tasks
-        }
+        """The metrics, controls and declared family of every task, as JSON."""
+        return {task.name: _marking(task.task.spec) for task in self.tasks}
 
     def record(self) -> dict[str, Any]:
         """Return the plan as JSON, without the machine it was made on."""
@@ -145,6 +143,7 @@ def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:
             load_control(control, file=file, items=items, columns=scorer.columns)
             for control in spec.controls
         ),
+        labels=table.labels,
     )
 
 
@@ -162,6 +161,11 @@ def answer_key(identity: str, task: str, item: Item, requests: Sequence[Request]
 def _make(kind: Kind, ref: PluginRef, *, file: Path, where: str) -> Any:  # noqa: ANN401
     place = f"{file}: {where}"
     return call(load(kind, ref.name, file=beside(file, ref), where=place), ref.args, where=place)
+
+
+def _marking(spec: TaskSpec) -> dict[str, Any]:
+    told = spec.model_dump(mode="json", include={"metrics", "controls"})
+    return told if spec.family is None else {**told, "family": spec.family}
 
 
 def _task_record(loaded: LoadedTask) -> dict[str, Any]:

@@ -81,6 +81,7 @@ class TaskSpec(Spec):
     metrics: tuple[MetricRef, ...] = Field(min_length=1)
     groups: tuple[str, ...] = ()
     clusters: tuple[str, ...] = Field(default=(), max_length=2)  # two: crossed
+    family: str | None = None  # the group whose differences were declared beforehand: Holm
     controls: tuple[ControlSpec, ...] = ()
     requirements: tuple[Urn, ...] = ()
     caveats: tuple[Text, ...] = ()  # printed with every result
@@ -88,6 +89,8 @@ class TaskSpec(Spec):
 
     @model_validator(mode="after")
     def _names_are_unique_and_known(self) -> "TaskSpec":
+        if self.family is not None and self.family not in self.groups:
+            raise ValueError(f"family: {self.family!r} does not stand in groups")
         ids = [metric.id for metric in self.metrics]
         if len(set(ids)) != len(ids):
             raise ValueError(f"metrics: {repeated(ids)}; give one another `id`")
