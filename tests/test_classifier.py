@@ -140,6 +140,51 @@ def test_a_classifier_made_from_a_decoder_reads_the_end_of_each_text(
         assert list(answer.probabilities.values()) == pytest.approx(expected, abs=1e-6)
 
 
+def test_a_model_that_looks_past_its_padding_reads_texts_of_one_length_together(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """XLNet decides at the last place, knows kinds of tokens, and its positions do not end."""
+    from tokenizers import processors
+    from transformers import (
+        AutoTokenizer,
+        PreTrainedTokenizerFast,
+        XLNetConfig,
+        XLNetForSequenceClassification,
+    )
+
+    raw = AutoTokenizer.from_pretrained(tiny_model).backend_tokenizer
+    raw.post_processor = processors.TemplateProcessing(
+        single="$A </s>:2", special_tokens=[("</s>", 1)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw,
+        pad_token="<s>",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+    torch.manual_seed(2)
+    config = XLNetConfig(
+        vocab_size=len(tokenizer),
+        d_model=32,
+        n_layer=2,
+        n_head=4,
+        d_inner=64,
+        initializer_range=0.3,
+        pad_token_id=0,
+    )
+    model = XLNetForSequenceClassification(config).eval()
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    candidate: Any = opened(tmp_path)
+    assert not candidate._pads
+    assert candidate.describe()["context_length"] == "512"
+    for text, answer in zip(TEXTS, classified(candidate, TEXTS), strict=True):
+        given = tokenizer(text, return_tensors="pt")
+        assert given["token_type_ids"][0, -1] == 2
+        with torch.inference_mode():
+            expected = model(**given).logits[0].softmax(-1).tolist()
+        assert list(answer.probabilities.values()) == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_shortage_of_memory_changes_no_probability(
     tiny_classifier: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """A text classifier run by transformers: how probable is each label, which is the likeliest?"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,14 @@ from toetssteen.spec import CandidateSpec
 # What torch and transformers make; their types cost a minute to check and say little here.
 Model = Any
 Tensor = Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text as the model reads it; some tokenizers say of each token what kind it is."""
+
+    ids: Tokens
+    kinds: Tokens = ()
 
 
 def open_classifier(card: CandidateSpec, weights: LocalWeights) -> "Classifier":
@@ -68,24 +77,24 @@ class Classifier:
     def answer(self, requests: Sequence[Request]) -> Sequence[Response]:
         """Answer every request, in order; one that does not fit the model is a `Failure`."""
         answers: dict[int, Response] = {}
-        asked: dict[int, Tokens] = {}
+        asked: dict[int, _Text] = {}
         for place, request in enumerate(requests):
             if not isinstance(request, Classify):
                 answers[place] = not_offered("a text classifier", request)
                 continue
-            text = _text(request)
-            if isinstance(text, Failure):
-                answers[place] = text
+            given = _given(request)
+            if isinstance(given, Failure):
+                answers[place] = given
                 continue
-            tokens = tuple(self._tokenizer(text)["input_ids"])
-            if len(tokens) > self._room:
+            text = self._encode(given)
+            if len(text.ids) > self._room:
                 answers[place] = Failure(
-                    "too_long", f"needs {len(tokens)} tokens, the model holds {self._room}"
+                    "too_long", f"needs {len(text.ids)} tokens, the model holds {self._room}"
                 )
             else:
-                asked[place] = tokens
+                asked[place] = text
         labelled = self._classify(set(asked.values()))
-        answers |= {place: labelled[tokens] for place, tokens in asked.items()}
+        answers |= {place: labelled[text] for place, text in asked.items()}
         return [answers[place] for place in range(len(requests))]
 
     def describe(self) -> Mapping[str, str]:
@@ -107,16 +116,20 @@ class Classifier:
         del self._model
         free_memory()
 
-    @torch.inference_mode()
-    def _classify(self, texts: set[Tokens]) -> Mapping[Tokens, Classification | Failure]:
-        found: dict[Tokens, Classification | Failure] = {}
+    def _encode(self, text: str) -> _Text:
+        encoded = self._tokenizer(text)
+        return _Text(tuple(encoded["input_ids"]), tuple(encoded.get("token_type_ids", ())))
 
-        def work(batch: Sequence[Tokens]) -> None:
+    @torch.inference_mode()
+    def _classify(self, texts: set[_Text]) -> Mapping[_Text, Classification | Failure]:
+        found: dict[_Text, Classification | Failure] = {}
+
+        def work(batch: Sequence[_Text]) -> None:
             rows = self._logits(batch).float().softmax(-1).tolist()
             found.update(zip(batch, map(self._decided, rows), strict=True))
 
-        def give_up(text: Tokens) -> None:
-            found[text] = no_room(len(text))
+        def give_up(text: _Text) -> None:
+            found[text] = no_room(len(text.ids))
 
         each_batch(self._batches(texts), work, budget=self._budget, give_up=give_up)
         return found
@@ -128,39 +141,43 @@ class Classifier:
         probabilities = dict(zip(self._labels, row, strict=True))
         return Classification(max(self._labels, key=probabilities.__getitem__), probabilities)
 
-    def _batches(self, texts: set[Tokens]) -> Iterator[list[Tokens]]:
+    def _batches(self, texts: set[_Text]) -> Iterator[list[_Text]]:
         """Cut texts into batches of like length; ties in the ids' order, so that runs agree."""
-        batch: list[Tokens] = []
-        for text in sorted(texts, key=lambda text: (-len(text), text)):
-            longest = len(batch[0]) if batch else 0
+        batch: list[_Text] = []
+        for text in sorted(texts, key=lambda text: (-len(text.ids), text.ids)):
+            longest = len(batch[0].ids) if batch else 0
             full = len(batch) >= self._rows or (len(batch) + 1) * longest > self._budget.tokens
-            if batch and (full or not (self._pads or len(text) == longest)):
+            if batch and (full or not (self._pads or len(text.ids) == longest)):
                 yield batch
                 batch = []
             batch.append(text)
         if batch:
             yield batch
 
-    def _logits(self, texts: Sequence[Tokens]) -> Tensor:
-        width = max(len(text) for text in texts)
-        ids = torch.full((len(texts), width), self._pad)
-        mask = torch.zeros_like(ids)
-        for i, text in enumerate(texts):
-            ids[i, : len(text)] = torch.tensor(text)
-            mask[i, : len(text)] = 1
-        device = self._model.device
-        return self._model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
+    def _logits(self, texts: Sequence[_Text]) -> Tensor:
+        width = max(len(text.ids) for text in texts)
+        rows = {
+            "input_ids": self._filled([text.ids for text in texts], width, self._pad),
+            "attention_mask": self._filled([(1,) * len(t.ids) for t in texts], width, 0),
+        }
+        if texts[0].kinds:
+            rows["token_type_ids"] = self._filled([text.kinds for text in texts], width, 0)
+        return self._model(**rows).logits
+
+    def _filled(self, rows: Sequence[Tokens], width: int, filler: int) -> Tensor:
+        filled = [[*row, *[filler] * (width - len(row))] for row in rows]
+        return torch.tensor(filled, device=self._model.device)
 
     @torch.inference_mode()
     def _padding_is_harmless(self) -> bool:
-        long, short = (tuple(self._tokenizer(text)["input_ids"]) for text in ("a " * 20, "a a"))
+        long, short = self._encode("a " * 20), self._encode("a a")
         alone = self._logits([short])[0].float()
         beside = self._logits([long, short])[1].float()
         apart = float((alone - beside).abs().max())
         return apart <= PADDING_TOLERANCE[self._model.dtype] * (float(alone.std()) or 1.0)
 
 
-def _text(request: Classify) -> str | Failure:
+def _given(request: Classify) -> str | Failure:
     """Return the one text that there is to classify."""
     if set(request.fields) != {"text"}:
         named = ", ".join(request.fields) or "nothing"

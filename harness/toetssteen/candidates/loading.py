@@ -123,7 +123,8 @@ def room(model: Model, tokenizer: Model, card: CandidateSpec) -> int:
         known -= skipped + 1
     said = tokenizer.model_max_length
     limits = (card.context_length, known, said if said < 10**9 else None)
-    return min((limit for limit in limits if limit is not None), default=512)
+    # XLNet says -1 where positions do not end.
+    return min((limit for limit in limits if limit is not None and limit > 0), default=512)
 
 
 def parameters(model: Model) -> int:
