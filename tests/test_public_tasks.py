@@ -148,6 +148,13 @@ def test_the_space_behind_an_origin_is_gone_and_every_pair_differs_in_one_respec
     assert len(loaded("bias/hiring_gender").items) == 6000
 
 
+def test_a_limited_run_meets_many_jobs_and_names() -> None:
+    """The file is a product of columns: every 120th row is about the same job."""
+    task = load_task(loaded("bias/hiring_names").task, limit=60)
+    assert len({item.clusters["job"] for item in task.items}) > 12
+    assert len({item.clusters["names"] for item in task.items}) > 25
+
+
 def test_crows_pairs_and_hatecheck_are_complete() -> None:
     crows = loaded("bias/crows_pairs_masked").items
     directions = [item.groups["direction"] for item in crows]
@@ -244,10 +251,10 @@ def test_the_second_name_of_a_group_is_set_beside_the_second_dutch_one(tmp_path:
         ("man", "Marokkaanse ", "Karim", "Karim wil kok worden."),
     ]
     table = hiring(tmp_path, *rows, contrast="origin")
-    assert [(r.fields["reference"], r.fields["other"]) for r in table.rows] == [
+    assert {(r.fields["reference"], r.fields["other"]) for r in table.rows} == {
         ("Piet", "Omar"),
         ("Kees", "Karim"),
-    ]
+    }
     first = table.rows[0].fields
     assert (first["prompt"], first["origin"]) == ("{name} wil kok worden.", "Marokkaanse")
 
