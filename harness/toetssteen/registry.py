@@ -56,6 +56,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "items": {
         "csv": "toetssteen.items:read_csv",
         "jsonl": "toetssteen.items:read_jsonl",
+        "welfare_nl": "toetssteen.welfare:read_welfare",
     },
 }
 
