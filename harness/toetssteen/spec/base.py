@@ -15,6 +15,9 @@ VARIABLE = r"^[A-Z_][A-Z0-9_]*$"
 HOST = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f:.]+"
 IDENTIFIER = r"^[a-z][a-z0-9_]*$"
 DISTRIBUTION = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+REGISTERED = (
+    r"^(models:/(m-[0-9a-f]+|[^/@]+@[A-Za-z0-9_.-]+|[^/@]+/[0-9]+)|runs:/[0-9a-f]{32}/[^.].*)$"
+)
 REQUIREMENT = r"^urn:nl:ak:ver:[a-z]+-[0-9]{2}$"
 WRITTEN: Mapping[str, str] = {
     REQUIREMENT: "should be a requirement of the Algoritmekader, such as urn:nl:ak:ver:aia-10",
@@ -26,6 +29,10 @@ WRITTEN: Mapping[str, str] = {
     VARIABLE: (
         "should be the name of an environment variable, in capitals; the key itself never stands "
         "on a card"
+    ),
+    REGISTERED: (
+        "should be models:/NAME@ALIAS, models:/NAME/3, models:/m-ID or runs:/ID/PATH, as MLflow "
+        "shows them"
     ),
     IDENTIFIER: "should be lower-case letters, digits and _, and begin with a letter",
     DISTRIBUTION: "should be the name of a distribution: letters, digits and . _ -",
