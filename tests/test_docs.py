@@ -25,11 +25,13 @@ from toetssteen.spec import (
     EndpointSpec,
     HubWeights,
     MetricRef,
+    MlflowWeights,
     PackageWeights,
     PathWeights,
     PluginRef,
     PriceSpec,
     SuiteSpec,
+    TableSpec,
     TaskSpec,
     Text,
 )
@@ -114,7 +116,17 @@ def test_every_key_of_a_task_is_explained(spec: type[BaseModel], guide: Path) ->
 
 @pytest.mark.parametrize(
     "spec",
-    [CandidateSpec, PackageWeights, HubWeights, PathWeights, EndpointSpec, PriceSpec, BudgetSpec],
+    [
+        CandidateSpec,
+        PackageWeights,
+        HubWeights,
+        PathWeights,
+        MlflowWeights,
+        TableSpec,
+        EndpointSpec,
+        PriceSpec,
+        BudgetSpec,
+    ],
 )
 def test_every_key_of_a_card_is_explained(spec: type[BaseModel]) -> None:
     assert not unnamed(set(spec.model_fields), CANDIDATES)

@@ -34,6 +34,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "completions": "toetssteen.candidates.adapters:CompletionsAdapter",
         "masked": "toetssteen.candidates.adapters:MaskedAdapter",
         "scripted": "toetssteen.candidates.scripted:ScriptedAdapter",
+        "tabular": "toetssteen.candidates.adapters:TabularAdapter",
     },
     "scorers": {
         "answered": "toetssteen.scorers.answered:AnsweredScorer",

@@ -1,6 +1,7 @@
 """The adapters whose libraries are heavy: they say what they can, and import when they open."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
@@ -8,9 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from toetssteen.candidates import Candidate
+from toetssteen.candidates.table_source import TableSource, find_table
 from toetssteen.candidates.weights import LocalWeights, locate
 from toetssteen.errors import ContentError
-from toetssteen.records import Capability
+from toetssteen.records import Capability, Request, Response
 from toetssteen.spec import CandidateSpec
 
 
@@ -20,15 +22,42 @@ class _FromWeights:
     capabilities: ClassVar[frozenset[Capability]]
     opener: ClassVar[str]  # module:function
 
+    def __init__(self) -> None:
+        """Begin with nothing found."""
+        # An alias may move between the plan and the opening: what was planned is opened.
+        self._planned: LocalWeights | None = None
+
     def identify(self, card: CandidateSpec, folder: Path) -> str:
         """Return the sha256 that the weights are known by."""
-        return _weights(card, folder).digest
+        self._planned = _weights(card, folder)
+        return self._planned.digest
 
     def open(self, card: CandidateSpec, folder: Path) -> Candidate:
         """Load weights and tokenizer."""
         module, _, name = self.opener.partition(":")
-        candidate: Candidate = getattr(import_module(module), name)(card, _weights(card, folder))
-        return candidate
+        weights = self._planned or _weights(card, folder)
+        candidate: Candidate = getattr(import_module(module), name)(card, weights)
+        return _Registered(candidate, weights.origin) if weights.origin else candidate
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    """A candidate from a registry, which also says which version it was."""
+
+    candidate: Candidate
+    origin: Mapping[str, str]
+
+    def answer(self, requests: Sequence[Request]) -> Sequence[Response]:
+        """Answer every request, in order."""
+        return self.candidate.answer(requests)
+
+    def describe(self) -> Mapping[str, str]:
+        """Say what answered, and what the registry called it."""
+        return {**self.candidate.describe(), **self.origin}
+
+    def close(self) -> None:
+        """Give back what the candidate holds."""
+        self.candidate.close()
 
 
 class CausalAdapter(_FromWeights):
@@ -48,6 +77,30 @@ class MaskedAdapter(_FromWeights):
         """Return the sha256 that the weights are known by."""
         _refuse_template(card, folder, "a masked model holds no conversations")
         return super().identify(card, folder)
+
+
+class TabularAdapter:
+    """A model of table rows: ONNX, or scikit-learn and whatever MLflow calls `pyfunc`."""
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CLASSIFY})
+
+    def __init__(self) -> None:
+        """Begin with nothing found."""
+        self._planned: TableSource | None = None
+
+    def identify(self, card: CandidateSpec, folder: Path) -> str:
+        """Return the sha256 that the model is known by."""
+        _refuse_template(card, folder, "a table model holds no conversations")
+        self._planned = find_table(card, folder)
+        return self._planned.digest
+
+    def open(self, card: CandidateSpec, folder: Path) -> Candidate:
+        """Load the model here, or start the process in which its own code runs."""
+        source = self._planned or find_table(card, folder)
+        candidate: Candidate = import_module("toetssteen.candidates.tabular").open_tabular(
+            card, source
+        )
+        return candidate
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,4 +100,6 @@ def _card(catalog: Catalog, name: str) -> str:
         said += f"; executes {card.file.parent / card.spec.adapter.file}"
     if card.spec.trust_remote_code:
         said += "; executes code from the checkpoint"
+    if card.spec.trusted:
+        said += "; executes code of the model, in a process of its own"
     return said
