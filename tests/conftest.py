@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -374,3 +375,96 @@ class SlowAdapter(ScriptedAdapter):
     def open(self, card, folder):
         return Slow()
 '''
+
+
+@dataclass(frozen=True)
+class Registry:
+    """An MLflow of this test run alone: a database in a file, and where it keeps models."""
+
+    uri: str
+    folder: Path
+
+    def client(self) -> Any:
+        """Return MLflow's own client."""
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.uri)
+
+    def alias(self, name: str, alias: str, version: int) -> None:
+        """Let an alias stand for a version."""
+        self.client().set_registered_model_alias(name, alias, str(version))
+
+    def log(self, flavour: str, model: Any, name: str, **how: Any) -> Any:
+        """Log and register a model as its maker would, and return what MLflow says of it."""
+        import importlib
+
+        import mlflow
+
+        before = os.environ.get("MLFLOW_TRACKING_URI")
+        mlflow.set_tracking_uri(self.uri)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with mlflow.start_run(experiment_id=self.experiment()):
+                    module = importlib.import_module(f"mlflow.{flavour}")
+                    logged = {"python_model" if flavour == "pyfunc" else "": model}
+                    given = () if flavour == "pyfunc" else (model,)
+                    return module.log_model(
+                        *given,
+                        name=name,
+                        registered_model_name=name,
+                        pip_requirements=[],
+                        **{key: value for key, value in logged.items() if key},
+                        **how,
+                    )
+        finally:
+            mlflow.set_tracking_uri(before or "")
+            if before is None:
+                os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+    def put(self, files: Path) -> str:
+        """Lay a folder in a run as it is, and return its address: so a hostile model comes in."""
+        client = self.client()
+        run = client.create_run(self.experiment()).info.run_id
+        client.log_artifacts(run, str(files), "model")
+        return f"runs:/{run}/model"
+
+    def experiment(self) -> str:
+        """Return the experiment in which all is kept."""
+        client = self.client()
+        found = client.get_experiment_by_name("models")
+        if found is not None:
+            return str(found.experiment_id)
+        return str(client.create_experiment("models", (self.folder / "kept").as_uri()))
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """Return an empty MLflow in a file."""
+    from toetssteen.mlflow_settings import set_up
+
+    set_up()
+    folder = tmp_path_factory.mktemp("mlflow")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = Registry(f"sqlite:///{folder / 'mlflow.db'}", folder)
+        made.experiment()
+    return made
+
+
+@pytest.fixture(scope="session")
+def llama_in_mlflow(registry: Registry, tiny_model: Path) -> Registry:
+    """Return that MLflow with two versions of a tiny Llama; `kampioen` stands for the first."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    for _ in range(2):
+        model = AutoModelForCausalLM.from_pretrained(tiny_model)
+        registry.log(
+            "transformers",
+            {"model": model, "tokenizer": tokenizer},
+            "llama",
+            task="text-generation",
+        )
+    registry.alias("llama", "kampioen", 1)
+    return registry

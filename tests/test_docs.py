@@ -26,12 +26,14 @@ from toetssteen.spec import (
     FunctionSpec,
     HubWeights,
     MetricRef,
+    MlflowWeights,
     PackageWeights,
     PathWeights,
     PluginRef,
     PriceSpec,
     RouteSpec,
     SuiteSpec,
+    TableSpec,
     TaskSpec,
     Text,
 )
@@ -117,8 +119,8 @@ def test_every_key_of_a_task_is_explained(spec: type[BaseModel], guide: Path) ->
 @pytest.mark.parametrize(
     "spec",
     [
-        *(CandidateSpec, PackageWeights, HubWeights, PathWeights, EndpointSpec, PriceSpec),
-        *(BudgetSpec, RouteSpec, FunctionSpec),
+        *(CandidateSpec, PackageWeights, HubWeights, PathWeights, MlflowWeights, TableSpec),
+        *(EndpointSpec, PriceSpec, BudgetSpec, RouteSpec, FunctionSpec),
     ],
 )
 def test_every_key_of_a_card_is_explained(spec: type[BaseModel]) -> None:

@@ -370,7 +370,7 @@ def test_without_the_c_loader_the_same_is_read_and_refused(
             CandidateSpec,
             "source: package",
             "source: pypi",
-            "weights.source: should be one of 'package', 'hub', 'path', not 'pypi'",
+            "weights.source: should be one of 'package', 'hub', 'path', 'mlflow', not 'pypi'",
         ),
         (
             CandidateSpec,

@@ -37,6 +37,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "scripted": "toetssteen.candidates.scripted:ScriptedAdapter",
         "system": "toetssteen.candidates.adapters:SystemAdapter",
         "seq2seq": "toetssteen.candidates.adapters:Seq2SeqAdapter",
+        "tabular": "toetssteen.candidates.adapters:TabularAdapter",
     },
     "scorers": {
         "amount_gap": "toetssteen.scorers.counterfactuals:AmountGap",
@@ -73,6 +74,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "hatecheck": "toetssteen.published:read_hatecheck",
         "hiring": "toetssteen.published:read_hiring",
         "jsonl": "toetssteen.items:read_jsonl",
+        "welfare_nl": "toetssteen.welfare:read_welfare",
     },
 }
 

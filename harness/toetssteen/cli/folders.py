@@ -71,6 +71,7 @@ def plan_of(store: Store) -> tuple[Plan, bool]:
             [catalog.task(task["name"]) for task in record["tasks"]],
             seed=record["seed"],
             limit=record["limit"],
+            kept=record["candidate"],
         )
         same = (plan.fingerprint, plan.marking) == (kept["fingerprint"], kept["marking"])
     except (OSError, json.JSONDecodeError) as error:

@@ -27,6 +27,7 @@ SCHEMA = 1
 _ABOUT: Any = {
     **dict.fromkeys(("title", "licence", "languages", "notes", "verified"), True),
     **dict.fromkeys(("endpoint", "route"), PACING),
+    "table": {"timeout_seconds"},
 }
 REQUESTS: TypeAdapter[tuple[Request, ...]] = TypeAdapter(tuple[Request, ...])
 
@@ -81,7 +82,7 @@ class Plan:
             "candidate": {
                 "name": self.card.name,
                 "identity": self.identity,
-                "card": self.card.spec.model_dump(mode="json", exclude=_ABOUT),
+                "card": _card_record(self.card),
             },
             "tasks": [_task_record(task) for task in self.tasks],
             "seed": self.seed,
@@ -96,7 +97,14 @@ class Plan:
         return f"the candidate offers no {', '.join(lacking)}"
 
 
-def make_plan(card: Card, tasks: Sequence[Task], *, seed: int, limit: int | None = None) -> Plan:
+def make_plan(
+    card: Card,
+    tasks: Sequence[Task],
+    *,
+    seed: int,
+    limit: int | None = None,
+    kept: Mapping[str, Any] | None = None,
+) -> Plan:
     """Read the items, make the plugins and check that everything fits, before anything runs.
 
     Args:
@@ -104,6 +112,8 @@ def make_plan(card: Card, tasks: Sequence[Task], *, seed: int, limit: int | None
         tasks: what to ask.
         seed: from which all randomness comes.
         limit: at most this many items a task; the plan says so, and so does the report.
+        kept: the candidate as an earlier plan recorded it. Where the card is still the same, what
+            answered then is meant: a registry may meanwhile have another model under that name.
 
     Raises:
         ContentError: YAML, items or arguments are not what they should be.
@@ -113,11 +123,22 @@ def make_plan(card: Card, tasks: Sequence[Task], *, seed: int, limit: int | None
     return Plan(
         card=card,
         adapter=adapter,
-        identity=adapter.identify(card.spec, card.file.parent),
+        identity=_kept_identity(card, kept) or adapter.identify(card.spec, card.file.parent),
         tasks=tuple(load_task(task, limit=limit) for task in tasks),
         seed=seed,
         limit=limit,
     )
+
+
+def _kept_identity(card: Card, kept: Mapping[str, Any] | None) -> str:
+    """Return what an earlier plan knew the candidate by, if its card has not changed since."""
+    if kept is None or kept["card"] != _card_record(card):
+        return ""
+    return str(kept["identity"])
+
+
+def _card_record(card: Card) -> dict[str, Any]:
+    return card.spec.model_dump(mode="json", exclude=_ABOUT)
 
 
 def load_task(task: Task, *, limit: int | None = None) -> LoadedTask:

@@ -15,10 +15,13 @@ from toetssteen.spec.base import (
 )
 from toetssteen.spec.candidates import (
     CandidateSpec,
+    ColumnKind,
     HubWeights,
+    MlflowWeights,
     PackageWeights,
     PathWeights,
     SamplingSpec,
+    TableSpec,
     Weights,
 )
 from toetssteen.spec.evidence import (
@@ -58,6 +61,7 @@ __all__ = [
     "Band",
     "BudgetSpec",
     "CandidateSpec",
+    "ColumnKind",
     "Comparator",
     "ControlSpec",
     "Criterion",
@@ -66,6 +70,7 @@ __all__ = [
     "HubWeights",
     "Language",
     "MetricRef",
+    "MlflowWeights",
     "PackageWeights",
     "PathWeights",
     "PluginRef",
@@ -79,6 +84,7 @@ __all__ = [
     "Spec",
     "SubjectRef",
     "SuiteSpec",
+    "TableSpec",
     "TaskSpec",
     "Text",
     "Weights",

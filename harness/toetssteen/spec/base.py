@@ -17,6 +17,9 @@ HEADER = r"^[A-Za-z0-9_-]+$"
 PATH_IN_JSON = r"^[^.\s]+(\.[^.\s]+)*$"
 IDENTIFIER = r"^[a-z][a-z0-9_]*$"
 DISTRIBUTION = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+REGISTERED = (
+    r"^(models:/(m-[0-9a-f]+|[^/@]+@[A-Za-z0-9_.-]+|[^/@]+/[0-9]+)|runs:/[0-9a-f]{32}/[^.].*)$"
+)
 REQUIREMENT = r"^urn:nl:ak:ver:[a-z]+-[0-9]{2}$"
 WRITTEN: Mapping[str, str] = {
     REQUIREMENT: "should be a requirement of the Algoritmekader, such as urn:nl:ak:ver:aia-10",
@@ -32,6 +35,10 @@ WRITTEN: Mapping[str, str] = {
     HEADER: "should be the name of a header, such as X-Tenant: letters, digits, - and _",
     PATH_IN_JSON: (
         "should be a place in the JSON: names with dots between them, such as answer.text"
+    ),
+    REGISTERED: (
+        "should be models:/NAME@ALIAS, models:/NAME/3, models:/m-ID or runs:/ID/PATH, as MLflow "
+        "shows them"
     ),
     IDENTIFIER: "should be lower-case letters, digits and _, and begin with a letter",
     DISTRIBUTION: "should be the name of a distribution: letters, digits and . _ -",

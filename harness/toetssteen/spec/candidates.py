@@ -1,13 +1,15 @@
 """What the YAML may say of a candidate: its card."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from toetssteen.records import Sampling
 from toetssteen.spec.base import (
     COMMIT,
     DISTRIBUTION,
+    REGISTERED,
     Digest,
     Number,
     PluginRef,
@@ -46,7 +48,55 @@ class PathWeights(Spec):
     sha256: Digest | None = None
 
 
-Weights = Annotated[PackageWeights | HubWeights | PathWeights, Field(discriminator="source")]
+class MlflowWeights(Spec):
+    """A model that an MLflow server holds: a version, an alias, a logged model or a run's own."""
+
+    source: Literal["mlflow"]
+    uri: str = Field(pattern=REGISTERED)
+    tracking_uri: str | None = None  # MLFLOW_TRACKING_URI unless given
+    sha256: Digest | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Is it an alias, which may stand for another version tomorrow?"""
+        return "@" in self.uri
+
+    @model_validator(mode="after")
+    def _no_key_on_the_card(self) -> "MlflowWeights":
+        if ".." in self.uri.split("/"):
+            raise ValueError("uri: should lead into the run, not out of it")
+        if self.tracking_uri is not None and "@" in urlsplit(self.tracking_uri).netloc:
+            raise ValueError(
+                "tracking_uri: should hold no user or password: a card is read by many; set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+            )
+        return self
+
+
+Weights = Annotated[
+    PackageWeights | HubWeights | PathWeights | MlflowWeights, Field(discriminator="source")
+]
+
+# What a column of a table holds, as a card says it.
+ColumnKind = Literal["number", "whole", "text", "yes_no", "date"]
+
+
+class TableSpec(Spec):
+    """How a table model reads a row and decides, where the model itself does not say so."""
+
+    columns: dict[str, ColumnKind] | None = Field(default=None, min_length=1)  # in order
+    classes: tuple[str, ...] = ()  # whose probabilities the model gives, in order
+    positive: str | None = None  # the label that is decided on from the threshold upwards
+    threshold: Number | None = Field(default=None, ge=0, le=1)
+    timeout_seconds: Number = Field(default=120, gt=0)
+
+    @model_validator(mode="after")
+    def _a_threshold_is_of_a_label(self) -> "TableSpec":
+        if (self.threshold is None) != (self.positive is None):
+            raise ValueError("threshold: belongs to a label: give positive and threshold together")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes: one stands twice")
+        return self
 
 
 class SamplingSpec(Spec):
@@ -87,6 +137,8 @@ class CandidateSpec(Spec):
     batch_size: Whole = Field(default=64, ge=1, le=4096)
     trust_remote_code: bool = False
     labels: dict[str, str] | None = Field(default=None, min_length=1)  # the model's name → ours
+    trusted: bool = False  # may a model that brings code or pickles run it, apart from us?
+    table: TableSpec | None = None
     endpoint: EndpointSpec | None = None
     route: RouteSpec | None = None
     function: FunctionSpec | None = None

@@ -1,20 +1,10 @@
 """Results into MLflow: the run folder is the truth, MLflow shows it."""
 
-import os
 from importlib import import_module
 from pathlib import Path
 
+from toetssteen.mlflow_settings import set_up
 from toetssteen.records import Record
-
-# Set before MLflow is imported, and only where the user has not chosen otherwise. Telemetry:
-# DO_NOT_TRACK=1 does not switch it off. Retries: by default an unreachable server is noticed
-# after four minutes.
-SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
 
 
 def track(record: Record, folder: Path, *, uri: str, experiment: str) -> str:
@@ -29,8 +19,7 @@ def track(record: Record, folder: Path, *, uri: str, experiment: str) -> str:
     Raises:
         TrackingError: MLflow could not be reached or refused; nothing in the folder changes.
     """
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
+    set_up()
     run_id: str = import_module("toetssteen.track.mlflow").log_run(
         record, folder, uri=uri, experiment=experiment
     )
