@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from toetssteen.errors import ArgumentError, ContentError
 from toetssteen.items import Table, to_items
 from toetssteen.metrics.bbq import BbqBias
-from toetssteen.published import read_bbq
 from toetssteen.records import (
     Answered,
     Capability,
@@ -31,6 +30,7 @@ from toetssteen.records import (
     Status,
 )
 from toetssteen.scorers.bbq import BbqScorer
+from toetssteen.sources.published import read_bbq
 
 # Invented, in the layout of BBQ and MBBQ.
 ROW: dict[str, Any] = {

@@ -10,14 +10,14 @@ import pytest
 
 from toetssteen import content
 from toetssteen.catalog import Catalog
-from toetssteen.counterfactual import SLOT, read_counterfactual
-from toetssteen.counterfactual.cells import HALF, RENDERINGS
-from toetssteen.counterfactual.content import CaseFile, read_content
-from toetssteen.counterfactual.grammar import BARE, check, differ_only_in_slots
 from toetssteen.errors import ContentError
 from toetssteen.items import Table, to_items
 from toetssteen.run.plan import load_task
 from toetssteen.scorers.decisions import DecisionGap
+from toetssteen.sources.counterfactual import SLOT, read_counterfactual
+from toetssteen.sources.counterfactual.cells import HALF, RENDERINGS
+from toetssteen.sources.counterfactual.content import CaseFile, read_content
+from toetssteen.sources.counterfactual.grammar import BARE, check, differ_only_in_slots
 
 BIAS = Path(str(content.root("suites"))) / "bias"
 LANGUAGES = ("nl", "en")

@@ -22,10 +22,10 @@ from toetssteen.errors import ContentError
 from toetssteen.items import Table
 from toetssteen.metrics.among import among
 from toetssteen.metrics.averages import Rate
-from toetssteen.published import read_crows_pairs, read_hatecheck, read_hiring
 from toetssteen.records import Answered, ControlResult, Item, Marked, Score, Status
 from toetssteen.run.controls import run_control
 from toetssteen.run.plan import LoadedTask, load_task
+from toetssteen.sources.published import read_crows_pairs, read_hatecheck, read_hiring
 from toetssteen.spec import ControlSpec
 
 ROOT = Path(__file__).parents[1]

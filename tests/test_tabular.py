@@ -19,8 +19,16 @@ from toetssteen.candidates.rows import CellError, Column, RowError, cast, check_
 from toetssteen.cli import main
 from toetssteen.errors import CandidateError, ContentError
 from toetssteen.records import Cell, Classification, Classify, Failure, Generate, Response
+from toetssteen.sources.welfare import (
+    FEATURES,
+    WRONG,
+    Columns,
+    Floats,
+    Welfare,
+    read_welfare,
+    truth,
+)
 from toetssteen.spec import CandidateSpec, ColumnKind, parse
-from toetssteen.welfare import FEATURES, WRONG, Columns, Floats, Welfare, read_welfare, truth
 
 Registry = Any  # conftest.Registry; conftest cannot be imported
 HERE = Path()

@@ -9,8 +9,7 @@ import pytest
 
 from toetssteen.errors import ArgumentError, ContentError
 from toetssteen.items import read_table, to_items
-from toetssteen.spec import PluginRef
-from toetssteen.welfare import (
+from toetssteen.sources.welfare import (
     ABROAD,
     FEATURES,
     HERE,
@@ -26,6 +25,7 @@ from toetssteen.welfare import (
     read_welfare,
     truth,
 )
+from toetssteen.spec import PluginRef
 
 HERE_AND_NOW = Path()
 N = 30_000

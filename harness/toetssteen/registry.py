@@ -67,14 +67,14 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "powercap": "toetssteen.meters.powercap:PowercapMeter",
     },
     "items": {
-        "bbq": "toetssteen.published:read_bbq",
-        "crows_pairs": "toetssteen.published:read_crows_pairs",
-        "counterfactual": "toetssteen.counterfactual:read_counterfactual",
+        "bbq": "toetssteen.sources.published:read_bbq",
+        "crows_pairs": "toetssteen.sources.published:read_crows_pairs",
+        "counterfactual": "toetssteen.sources.counterfactual:read_counterfactual",
         "csv": "toetssteen.items:read_csv",
-        "hatecheck": "toetssteen.published:read_hatecheck",
-        "hiring": "toetssteen.published:read_hiring",
+        "hatecheck": "toetssteen.sources.published:read_hatecheck",
+        "hiring": "toetssteen.sources.published:read_hiring",
         "jsonl": "toetssteen.items:read_jsonl",
-        "welfare_nl": "toetssteen.welfare:read_welfare",
+        "welfare_nl": "toetssteen.sources.welfare:read_welfare",
     },
 }
 

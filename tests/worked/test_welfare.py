@@ -5,7 +5,7 @@ from math import log
 import numpy as np
 import pytest
 
-from toetssteen.welfare import ABROAD, HERE, Columns, Floats, Welfare, truth
+from toetssteen.sources.welfare import ABROAD, HERE, Columns, Floats, Welfare, truth
 
 
 def in_the_south_or_west(columns: Columns) -> Floats:

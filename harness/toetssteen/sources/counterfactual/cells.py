@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
-from toetssteen.counterfactual.content import (
+from toetssteen.sources.counterfactual.content import (
     Arm,
     CaseFile,
     Characteristic,
@@ -16,7 +16,7 @@ from toetssteen.counterfactual.content import (
     Scenario,
     Template,
 )
-from toetssteen.counterfactual.grammar import Person
+from toetssteen.sources.counterfactual.grammar import Person
 from toetssteen.spec import Language
 
 # Of each scenario, the first and the third: there the characteristic stands last, so that a model

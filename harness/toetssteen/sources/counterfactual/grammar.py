@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from toetssteen.counterfactual.content import CaseFile, Characteristic, Contrast, Scenario
 from toetssteen.errors import ContentError, did_you_mean
+from toetssteen.sources.counterfactual.content import CaseFile, Characteristic, Contrast, Scenario
 from toetssteen.spec import Language
 
 SLOT = re.compile(r"\{(\w+)\}")

@@ -11,11 +11,18 @@ from hashlib import sha256 as sha256_of
 from pathlib import Path
 from typing import Literal, overload
 
-from toetssteen.counterfactual.cells import RENDERINGS, Cell, Chosen, Names, Rendering, cells
-from toetssteen.counterfactual.content import Arm, CaseFile, Relevance, read_content
-from toetssteen.counterfactual.grammar import check, fill
 from toetssteen.errors import ContentError
 from toetssteen.items import Labels, Row, Table
+from toetssteen.sources.counterfactual.cells import (
+    RENDERINGS,
+    Cell,
+    Chosen,
+    Names,
+    Rendering,
+    cells,
+)
+from toetssteen.sources.counterfactual.content import Arm, CaseFile, Relevance, read_content
+from toetssteen.sources.counterfactual.grammar import check, fill
 from toetssteen.spec import Language, Text
 
 LABELS = {"nl": ("Ja", "Nee"), "en": ("Yes", "No")}
