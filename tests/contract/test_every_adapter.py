@@ -54,6 +54,7 @@ OF: Mapping[Capability, tuple[Request, ...]] = {
     Capability.LOGLIKELIHOOD: WEIGH,
     Capability.CLASSIFY: LABEL,
 }
+ROWS = tuple(Classify({"leeftijd": age, "kinderen": n}) for age, n in ((31, 0), (52, 2), (67, 1)))
 # Too long for every tiny model; a service is told to refuse it.
 ENDLESS = "bezwaar " * 3000
 IMPOSSIBLE: Mapping[Capability, Request] = {
@@ -61,6 +62,7 @@ IMPOSSIBLE: Mapping[Capability, Request] = {
     Capability.LOGLIKELIHOOD: Loglikelihood(" ja", context=ENDLESS),
     Capability.CLASSIFY: Classify({"text": ENDLESS}),
 }
+NO_ROW = Classify({"leeftijd": "onbekend", "kinderen": 0})
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,17 @@ class Kind:
 
     @property
     def requests(self) -> list[Request]:
+        if self.adapter == "tabular":
+            return list(ROWS)
         return [request for kind in sorted(self.capabilities) for request in OF[kind]]
+
+    @property
+    def impossible(self) -> list[Request]:
+        """What it offers, asked so that it cannot answer; and what it does not offer."""
+        offered = self.capabilities
+        own = [IMPOSSIBLE[capability] for capability in sorted(offered)]
+        others = [OF[capability][0] for capability in sorted(set(OF) - offered)]
+        return [NO_ROW, *others] if self.adapter == "tabular" else own + others
 
 
 def _of_weights(fixture: str) -> Callable[[pytest.FixtureRequest, Path], Raw]:
@@ -138,6 +150,27 @@ def _application(_request: pytest.FixtureRequest, folder: Path) -> Raw:
     return {"function": {"file": "toepassing.py", "name": "bounded", "tenant": "noord"}}
 
 
+def _table(_request: pytest.FixtureRequest, folder: Path) -> Raw:
+    """A small logistic regression as ONNX, which brings no code."""
+    pytest.importorskip("onnxruntime")
+    skl2onnx = pytest.importorskip("skl2onnx")
+    from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    rows = [[float(age), float(age % 3)] for age in range(20, 80)]
+    model = make_pipeline(FunctionTransformer(), LogisticRegression())
+    model.fit(rows, ["ja" if age > 45 else "nee" for age, _ in rows])
+    columns = [(name, FloatTensorType([None, 1])) for name in ("leeftijd", "kinderen")]
+    made = skl2onnx.to_onnx(model, initial_types=columns, options={"zipmap": False})
+    (folder / "tabel.onnx").write_bytes(made.SerializeToString())
+    return {
+        "weights": {"source": "path", "path": "tabel.onnx"},
+        "table": {"classes": ["ja", "nee"]},
+    }
+
+
 def _script(_request: pytest.FixtureRequest, _folder: Path) -> Raw:
     script = {
         "otherwise": "Ja",
@@ -155,6 +188,7 @@ MADE: Mapping[str, Callable[[pytest.FixtureRequest, Path], Raw]] = {
     "chat": _of_service(_chat),
     "completions": _of_service(_completions),
     "system": _application,
+    "tabular": _table,
     "scripted": _script,
 }
 
@@ -209,10 +243,7 @@ def test_nothing_asked_is_nothing_answered(kind: Kind) -> None:
 
 def test_what_cannot_be_answered_is_a_failure_and_disturbs_nobody(kind: Kind) -> None:
     """In the middle of others: too long, and of a kind that the candidate does not answer."""
-    offered = kind.capabilities
-    impossible = [IMPOSSIBLE[capability] for capability in sorted(offered)]
-    impossible += [OF[capability][0] for capability in sorted(set(OF) - offered)]
-    requests = kind.requests
+    impossible, requests = kind.impossible, kind.requests
     with kind.opened() as candidate:
         undisturbed = candidate.answer(requests)
         middle = len(requests) // 2
@@ -244,6 +275,7 @@ def test_what_answered_is_described_in_words(kind: Kind) -> None:
 # Another value for every key of a card. None: it says something about the candidate, or of how it
 # is paced, and changes no answer.
 CHANGED: Mapping[str, Any] = {
+    "trusted": True,
     "title": None,
     "licence": None,
     "languages": None,
@@ -272,7 +304,7 @@ ABOUT: Mapping[str, Any] = {
     "notes": {"nl": "Let op.", "en": "Mind."},
 }
 # Where the candidate itself is: each adapter's own tests change these.
-WHO = {"adapter", "weights", "endpoint", "route", "function"}
+WHO = {"adapter", "weights", "table", "endpoint", "route", "function"}
 
 
 def fingerprint(spec: CandidateSpec, folder: Path) -> str:

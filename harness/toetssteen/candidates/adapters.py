@@ -16,6 +16,9 @@ from toetssteen.errors import ContentError
 from toetssteen.records import Capability, Request, Response
 from toetssteen.spec import PACING, CandidateSpec, inside
 
+# What a language model reads of a card, and a table model does not.
+IDLE_FOR_TABLES = ("system_prompt", "sampling", "context_length", "engine", "attention", "compile")
+
 
 class _FromWeights:
     """A candidate that is loaded from weights on this machine; `opener` is imported when asked."""
@@ -75,6 +78,7 @@ class MaskedAdapter(_FromWeights):
 
     capabilities = frozenset({Capability.LOGLIKELIHOOD})
     opener = "toetssteen.candidates.masked:open_masked"
+    idle = ("labels", "sampling", "compile", "engine", "batch_size")
 
     def identify(self, card: CandidateSpec, folder: Path) -> str:
         """Return the sha256 that the weights are known by."""
@@ -110,6 +114,7 @@ class TabularAdapter:
     def identify(self, card: CandidateSpec, folder: Path) -> str:
         """Return the sha256 that the model is known by."""
         _refuse_template(card, folder, "a table model holds no conversations")
+        _refuse_idle(card, folder, IDLE_FOR_TABLES)
         self._planned = find_table(card, folder)
         return self._planned.digest
 
