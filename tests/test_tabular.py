@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -376,8 +377,6 @@ def trained() -> Mapping[str, Any]:
 @pytest.fixture(scope="session")
 def in_mlflow(registry: Registry, trained: Mapping[str, Any]) -> Registry:
     """Return MLflow with both, with their signature, and one of them as ONNX too."""
-    import warnings
-
     from mlflow.models import infer_signature
     from skl2onnx import to_onnx
 
@@ -513,11 +512,14 @@ def test_a_pyfunc_that_gives_a_table_of_probabilities_is_understood(
     import pandas as pd
     from mlflow.types import ColSpec, Schema
 
-    class Own(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
-        # Without hints: MLflow would make a schema of them.
-        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG002
-            wrong = (model_input["start"].dt.year >= 2020) * 0.5 + model_input["x"].fillna(0.25)
-            return pd.DataFrame({"wel": wrong, "niet": 1 - wrong})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow would rather have hints in a form of its own
+
+        class Own(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
+            def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002
+                late = model_input["start"].dt.year >= 2020
+                wrong = late * 0.5 + model_input["x"].fillna(0.25)
+                return pd.DataFrame({"wel": wrong, "niet": 1 - wrong})
 
     signature = mlflow.models.ModelSignature(
         inputs=Schema([ColSpec("datetime", "start"), ColSpec("double", "x")])
