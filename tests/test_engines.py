@@ -23,7 +23,7 @@ transformers = pytest.importorskip("transformers")
 from toetssteen.candidates import causal  # noqa: E402 - only where there is a torch
 from toetssteen.candidates.engines import attention, budget, packing, speaking  # noqa: E402
 from toetssteen.candidates.engines.budget import Budget  # noqa: E402
-from toetssteen.candidates.engines.matrices import is_laid_out  # noqa: E402
+from toetssteen.candidates.engines.matrices import is_laid_out, say_how  # noqa: E402
 from toetssteen.candidates.engines.packing import pack  # noqa: E402
 from toetssteen.candidates.engines.reading import Scored  # noqa: E402
 from toetssteen.candidates.engines.speaking import Prompt, Speaker, choose  # noqa: E402
@@ -252,6 +252,32 @@ def test_matrices_are_laid_out_for_a_packed_model_and_for_no_other() -> None:
     opened(refused)
     assert is_laid_out(llama)
     assert not any(map(is_laid_out, (plain, compiled, refused)))
+
+
+@pytest.mark.parametrize("family", ["llama", "logits divided", "logits multiplied"])
+def test_a_head_that_shares_the_words_reads_asked_tokens_in_double(family: str) -> None:
+    """Scaled as all logits are; and the run says that it was done."""
+    model = made(family)
+    model.lm_head.weight = model.get_input_embeddings().weight
+    loop = Loop(model)
+    engine, _ = opened(model)
+    assert say_how(model) == "laid out for onednn, logits of asked tokens in double"
+    states = torch.randn(9, 32, generator=torch.Generator().manual_seed(3))
+    rows, targets = torch.arange(9), torch.arange(20, 29)
+    with torch.inference_mode():
+        found = engine._logits_for(states, rows, targets)
+        plain = engine._logits(states)
+        plain[rows, targets] = (engine._scale * engine._head.exactly(states, targets)).float()
+    assert torch.equal(found, plain)
+    for asked, total in totals(engine.score(mixed())).items():
+        assert total == pytest.approx(loop.total(asked), abs=1e-4)
+
+
+def test_a_head_of_its_own_is_read_as_it_is() -> None:
+    """Its weights are not kept twice for the last digit."""
+    model = made("llama")
+    opened(model)
+    assert say_how(model) == "laid out for onednn"
 
 
 def test_a_model_that_looks_at_its_weights_is_packed_with_its_own_matrices() -> None:

@@ -45,6 +45,34 @@ def test_the_products_are_the_same(rows: int, bias: bool) -> None:  # noqa: FBT0
 
 
 @pytest.mark.parametrize("bias", [False, True])
+@torch.inference_mode()
+def test_one_output_a_row_is_added_up_in_double(bias: bool) -> None:  # noqa: FBT001
+    """Closer than a sum in single precision comes, and right where that loses everything."""
+    made = torch.Generator().manual_seed(1)
+    linear = nn.Linear(96, 80, bias=bias)
+    states = torch.randn(40, 96, generator=made)
+    states[:, 0], states[:, 95] = 3e8, -3e8  # what is between them is lost in single precision
+    linear.weight[:, 95] = linear.weight[:, 0]
+    outputs = torch.randint(80, (40,), generator=made)
+    every = nn.functional.linear(
+        states.double(), linear.weight.double(), linear.bias.double() if bias else None
+    )
+    exact = every[torch.arange(40), outputs]
+    layer = LaidOut(linear, shared=True)
+    assert layer.exactly(states, outputs).numpy() == pytest.approx(exact.numpy(), abs=1e-6)
+    single = layer(states)[torch.arange(40), outputs].double()
+    assert (single - exact).abs().max() > 0.1
+
+
+def test_only_a_layer_whose_weights_others_use_keeps_them() -> None:
+    """A second copy of a large head is not worth the last digit."""
+    model = Tiny()
+    lay_out(model)
+    assert model.head.keeps_weights
+    assert not model.inner[0].keeps_weights
+
+
+@pytest.mark.parametrize("bias", [False, True])
 def test_undone_it_is_what_it_was(bias: bool) -> None:  # noqa: FBT001
     model = Tiny(bias=bias)
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -14,7 +14,7 @@ from toetssteen.candidates import gguf, not_offered, one_for_all
 from toetssteen.candidates.encoding import Encoder
 from toetssteen.candidates.engines.attention import CannotPackError
 from toetssteen.candidates.engines.budget import Budget, find_budget
-from toetssteen.candidates.engines.matrices import is_laid_out
+from toetssteen.candidates.engines.matrices import say_how
 from toetssteen.candidates.engines.packing import pack
 from toetssteen.candidates.engines.plain import Plain
 from toetssteen.candidates.engines.reading import Scored
@@ -122,7 +122,7 @@ class Causal:
         )
         said |= {
             "engine": self._engine_name,
-            "matrices": "laid out for onednn" if is_laid_out(self._model) else "as loaded",
+            "matrices": say_how(self._model),
             "batch_size": str(self._card.batch_size),
             "compiled": "yes" if self._card.compile else "no",
             "context_length": str(self._room),

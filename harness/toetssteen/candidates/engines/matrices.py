@@ -42,13 +42,31 @@ class LaidOut(nn.Module):
         )
         self._bias = None if linear.bias is None else linear.bias.detach()
         # In a tuple, so that it does not become a parameter of this layer.
-        self._shared = (linear.weight,) if shared else ()
+        self._shared: tuple[Tensor, ...] = (linear.weight,) if shared else ()
 
     def forward(self, states: Tensor) -> Tensor:
         """Multiply: (..., in) to (..., out)."""
         return torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - no public name
             states, self._weight, self._bias, "none", [], ""
         )
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Are the weights as they were still there, because others use them?"""
+        return bool(self._shared)
+
+    def exactly(self, states: Tensor, outputs: Tensor) -> Tensor:
+        """Compute one output of each row in double precision; only a layer that keeps its weights.
+
+        Args:
+            states: (rows, in).
+            outputs: (rows,) which output of each.
+
+        Returns:
+            (rows,), float64.
+        """
+        products = (states.double() * self._shared[0][outputs].double()).sum(-1)
+        return products if self._bias is None else products + self._bias[outputs].double()
 
     def undo(self) -> nn.Linear:
         """Return the layer as it was, bit for bit: laying out only moves numbers."""
@@ -91,6 +109,15 @@ def undo(model: Model) -> None:
 def is_laid_out(model: Model) -> bool:
     """Say whether any layer of a model is laid out for oneDNN."""
     return any(isinstance(layer, LaidOut) for layer in model.modules())
+
+
+def say_how(model: Model) -> str:
+    """Say how the matrices of a model are computed, for the record of a run."""
+    if not is_laid_out(model):
+        return "as loaded"
+    head = model.get_output_embeddings()
+    sharp = isinstance(head, LaidOut) and head.keeps_weights
+    return "laid out for onednn" + (", logits of asked tokens in double" if sharp else "")
 
 
 def _is_plain(layer: nn.Module) -> bool:
