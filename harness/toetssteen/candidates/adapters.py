@@ -4,10 +4,12 @@ import json
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 from toetssteen.candidates import Candidate
+from toetssteen.candidates.lora import check_lora
 from toetssteen.candidates.weights import LocalWeights, locate
 from toetssteen.errors import ContentError
 from toetssteen.records import Capability
@@ -22,6 +24,8 @@ class _FromWeights:
 
     def identify(self, card: CandidateSpec, folder: Path) -> str:
         """Return the sha256 that the weights are known by."""
+        if card.lora is not None:
+            raise ContentError(folder, f"lora: the adapter {card.adapter.name} takes none")
         return _weights(card, folder).digest
 
     def open(self, card: CandidateSpec, folder: Path) -> Candidate:
@@ -36,6 +40,23 @@ class CausalAdapter(_FromWeights):
 
     capabilities = frozenset({Capability.LOGLIKELIHOOD, Capability.GENERATE})
     opener = "toetssteen.candidates.causal:open_causal"
+
+    def identify(self, card: CandidateSpec, folder: Path) -> str:
+        """Return the sha256 that the weights are known by, with the LoRA on them if there is one.
+
+        Raises:
+            ContentError: base or LoRA are not there or are not what the card says.
+        """
+        weights = _weights(card, folder)
+        if (lora := _lora(card, folder)) is None:
+            return weights.digest
+        return sha256(f"{weights.digest} lora {lora.digest}".encode()).hexdigest()
+
+    def open(self, card: CandidateSpec, folder: Path) -> Candidate:
+        """Load weights and tokenizer, and merge the LoRA into them if there is one."""
+        open_causal = import_module("toetssteen.candidates.causal").open_causal
+        candidate: Candidate = open_causal(card, _weights(card, folder), lora=_lora(card, folder))
+        return candidate
 
 
 class MaskedAdapter(_FromWeights):
@@ -92,7 +113,29 @@ def _refuse_template(card: CandidateSpec, folder: Path, why: str) -> None:
 def _weights(card: CandidateSpec, folder: Path) -> LocalWeights:
     if card.weights is None:
         raise ContentError(folder, f"weights: is required for the adapter {card.adapter.name}")
+    if card.quantisation is not None:
+        _need("bitsandbytes", "bits", folder=folder, key="quantisation")
     return locate(card.weights, folder)
+
+
+def _lora(card: CandidateSpec, folder: Path) -> LocalWeights | None:
+    """Return where the LoRA is, if the card has one; what it asks for is read before it runs."""
+    if card.lora is None:
+        return None
+    _need("peft", "lora", folder=folder, key="lora")
+    found = locate(card.lora, folder)
+    check_lora(found)
+    return found
+
+
+def _need(package: str, extra: str, *, folder: Path, key: str) -> None:
+    """Say what to install where a package of an extra is not there."""
+    if find_spec(package) is None:
+        raise ContentError(
+            folder,
+            f"{key}: needs {package}, which is not installed here: "
+            f"pip install 'toetssteen[{extra}]'",
+        )
 
 
 def _endpoints() -> Any:  # noqa: ANN401 - a module

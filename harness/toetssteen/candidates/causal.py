@@ -6,6 +6,8 @@ one, `plain.py` the one that every model can carry, and the reference.
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from importlib import import_module
+from importlib.metadata import version
 from typing import Any, Protocol
 
 from transformers import AutoModelForCausalLM
@@ -20,6 +22,7 @@ from toetssteen.candidates.engines.plain import Plain
 from toetssteen.candidates.engines.reading import Scored
 from toetssteen.candidates.engines.speaking import BENDING, Prompt, Speaker
 from toetssteen.candidates.loading import described, free_memory, load, parameters
+from toetssteen.candidates.lora import brings_a_tokenizer
 from toetssteen.candidates.weights import LocalWeights
 from toetssteen.errors import CandidateError
 from toetssteen.records import (
@@ -49,17 +52,23 @@ class Engine(Protocol):
         ...
 
 
-def open_causal(card: CandidateSpec, weights: LocalWeights) -> "Causal":
-    """Load weights and tokenizer as the card says.
+def open_causal(
+    card: CandidateSpec, weights: LocalWeights, *, lora: LocalWeights | None = None
+) -> "Causal":
+    """Load weights and tokenizer as the card says, and merge the LoRA into them.
 
     Raises:
-        CandidateError: they cannot be loaded, or the card asks for a chat template that the
-            tokenizer does not have.
+        CandidateError: they cannot be loaded, the LoRA does not fit, or the card asks for a chat
+            template that the tokenizer does not have.
     """
     folder = weights.folder
     if weights.gguf is not None:
         folder = gguf.as_safetensors(folder, weights.gguf, weights.digest)
     model, tokenizer = load(folder, card, AutoModelForCausalLM)
+    if lora is not None:
+        # Only here is peft needed, which not everybody has.
+        merging = import_module("toetssteen.candidates.merging")
+        model = merging.merge(model, lora.folder)
     if card.compile:
         model.get_decoder().compile(dynamic=True)
     if card.chat_template and not tokenizer.chat_template:
@@ -67,7 +76,7 @@ def open_causal(card: CandidateSpec, weights: LocalWeights) -> "Causal":
             f"{folder}: the card says chat_template: true, but the tokenizer has none; set it to "
             "false, or use the weights of the chat-tuned model"
         )
-    return Causal(model, tokenizer, card=card, digest=weights.digest)
+    return Causal(model, tokenizer, card=card, digest=weights.digest, lora=lora)
 
 
 class Causal:
@@ -80,12 +89,14 @@ class Causal:
         *,
         card: CandidateSpec,
         digest: str,
+        lora: LocalWeights | None = None,
     ) -> None:
         """Wrap a loaded model; use `open_causal` to load one from a card."""
         self._model = model
         self._tokenizer = tokenizer
         self._card = card
         self._digest = digest
+        self._lora = lora
         self._encoder = Encoder(tokenizer, card)
         self._ends = _end_tokens(model, tokenizer)
         known = getattr(model.config, "max_position_embeddings", None)
@@ -124,6 +135,8 @@ class Causal:
             "chat_template": "yes" if self._card.chat_template else "no",
             "chat_template_sha256": sha256(str(template).encode()).hexdigest(),
         }
+        if self._lora is not None:
+            said |= {"lora_sha256": self._lora.digest, "peft": version("peft")}
         if warnings := list(self._warnings()):
             said["warning"] = "; ".join(warnings)
         return said
@@ -180,6 +193,8 @@ class Causal:
     def _warnings(self) -> Iterator[str]:
         if self._tokenizer.chat_template and not self._card.chat_template:
             yield "the tokenizer has a chat template, but the card says chat_template: false"
+        if self._lora is not None and brings_a_tokenizer(self._lora.folder):
+            yield "the LoRA brings a tokenizer of its own, which is not used: the base's is"
         for name, neutral in BENDING.items():
             wanted = getattr(self._model.generation_config, name, None)
             if wanted not in (None, neutral):
