@@ -132,7 +132,7 @@ class Causal:
             "batch_size": str(self._card.batch_size),
             "compiled": "yes" if self._card.compile else "no",
             "context_length": str(self._room),
-            "chat_template": "yes" if self._card.chat_template else "no",
+            "chat_template": self._template(),
             "chat_template_sha256": sha256(str(template).encode()).hexdigest(),
         }
         if self._lora is not None:
@@ -190,8 +190,13 @@ class Causal:
     def _too_long(self, length: int) -> Failure:
         return Failure("too_long", f"needs {length} tokens, the context holds {self._room}")
 
+    def _template(self) -> str:
+        if self._card.chat_template:
+            return "yes"
+        return "unused" if self._tokenizer.chat_template else "no"
+
     def _warnings(self) -> Iterator[str]:
-        if self._tokenizer.chat_template and not self._card.chat_template:
+        if self._template() == "unused":
             yield "the tokenizer has a chat template, but the card says chat_template: false"
         if self._lora is not None and brings_a_tokenizer(self._lora.folder):
             yield "the LoRA brings a tokenizer of its own, which is not used: the base's is"

@@ -212,13 +212,13 @@ def _answers(block: _Pending, responses: Sequence[Response | None]) -> Iterator[
     start = 0
     for one in block.asked:
         end = start + len(one.requests)
-        given = tuple(_finite(r) for r in responses[start:end] if r is not None)
+        given = tuple(finite(r) for r in responses[start:end] if r is not None)
         if len(given) == len(one.requests):
             yield Answer(one.key, block.task, one.item.id, one.requests, given)
         start = end
 
 
-def _finite(response: Response) -> Response:
+def finite(response: Response) -> Response:
     """Return the response, unless it holds a number that is none: overflow, or all ruled out."""
     match response:
         case Likelihood():
