@@ -24,8 +24,9 @@ class _FromWeights:
 
     def identify(self, card: CandidateSpec, folder: Path) -> str:
         """Return the sha256 that the weights are known by."""
-        if card.lora is not None:
-            raise ContentError(folder, f"lora: the adapter {card.adapter.name} takes none")
+        for key in ("lora", "quantisation"):
+            if getattr(card, key) is not None:
+                raise ContentError(folder, f"{key}: the adapter {card.adapter.name} takes none")
         return _weights(card, folder).digest
 
     def open(self, card: CandidateSpec, folder: Path) -> Candidate:

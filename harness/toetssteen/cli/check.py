@@ -10,6 +10,7 @@ import numpy as np
 from toetssteen.candidates import load_adapter
 from toetssteen.catalog import Catalog, Task
 from toetssteen.cli import equivalence, options
+from toetssteen.cli.list_names import unpinned
 from toetssteen.errors import ToetsError
 from toetssteen.run.controls import run_control
 from toetssteen.run.equivalence import TOLERANCE
@@ -149,4 +150,5 @@ def _card(catalog: Catalog, name: str) -> str:
         said += f"; executes {card.file.parent / card.spec.adapter.file}"
     if card.spec.trust_remote_code:
         said += "; executes code from the checkpoint"
+    said += unpinned(card.spec)
     return said
