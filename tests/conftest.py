@@ -306,6 +306,26 @@ def make_classifier(
     tokenizer.save_pretrained(folder)
 
 
+def embedded() -> Path:
+    """Return the folder of the embedded model, converted; for tests that have the time.
+
+    It is looked for where `toets fetch` puts it and fetched if need be; where there is neither
+    network nor mirror, the test is skipped.
+    """
+    from toetssteen.candidates import gguf
+    from toetssteen.candidates.weights import fetch
+    from toetssteen.catalog import Catalog
+    from toetssteen.errors import RunError
+
+    card = Catalog().candidate("smollm2-135m-instruct")
+    assert card.spec.weights is not None
+    try:
+        found = fetch(card.spec.weights, card.file.parent)
+    except RunError as error:
+        pytest.skip(f"the embedded model cannot be fetched: {error}")
+    return gguf.as_safetensors(found.folder, str(found.gguf), found.digest)
+
+
 @dataclass(frozen=True)
 class Lab:
     """A lab's own folder, with a task and a candidate that takes its time."""

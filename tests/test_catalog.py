@@ -13,6 +13,7 @@ from toetssteen.catalog import Catalog, requirements
 from toetssteen.errors import ContentError, UnknownNameError, UsageError
 from toetssteen.items import read_table, to_items
 from toetssteen.registry import load
+from toetssteen.spec import HubWeights
 
 BUNDLED = Catalog()
 
@@ -83,6 +84,19 @@ def test_every_bundled_candidate_reads_and_its_adapter_exists(name: str) -> None
     card = BUNDLED.candidate(name)
     assert card.name == name
     assert load("adapters", card.spec.adapter.name)
+
+
+@pytest.mark.parametrize("name", BUNDLED.candidate_files)
+def test_a_bundled_card_says_what_a_reader_should_know(name: str) -> None:
+    """In both languages; and what could not be run here does not say that it was."""
+    spec = BUNDLED.candidate(name).spec
+    assert spec.notes is not None
+    assert spec.languages
+    weights = spec.weights
+    if isinstance(weights, HubWeights):
+        assert not spec.verified
+        said = (weights.revision is None, "revisie is hier niet bekend" in spec.notes.nl)
+        assert said in {(True, True), (False, False)}
 
 
 def test_something_is_bundled() -> None:

@@ -225,7 +225,9 @@ def test_a_template_that_is_not_there_is_said_at_the_start(
 
 def test_a_template_that_is_not_used_is_warned_about(tiny_model: Path) -> None:
     """The reverse is possible, and nearly always a mistake."""
-    assert "chat_template: false" in opened(tiny_model, chat_template=False).describe()["warning"]
+    said = opened(tiny_model, chat_template=False).describe()
+    assert "chat_template: false" in said["warning"]
+    assert said["chat_template"] == "unused"  # which the report turns into words
     assert "warning" not in opened(tiny_model).describe()
 
 

@@ -435,6 +435,21 @@ def test_half_precision_is_said_and_full_precision_is_not(record: Record) -> Non
     assert "half precision (bfloat16)" in Page(to_html(halved, language="en")).text
 
 
+def test_quantised_weights_and_an_unused_template_are_said(record: Record) -> None:
+    """Both make another candidate of the same weights; a reader should know without the annex."""
+    plain = Page(to_html(record, language="nl")).text
+    assert "teruggebracht" not in plain
+    assert "chatsjabloon" not in plain
+    changed = deepcopy(record)
+    changed["candidate"]["quantisation"] = "4bit"
+    changed["sessions"][0]["candidate"]["chat_template"] = "unused"
+    dutch, english = (Page(to_html(changed, language=one)).text for one in ("nl", "en"))
+    assert "bij het laden teruggebracht tot 4 bits" in dutch
+    assert "reduced to 4 bits when they were loaded" in english
+    assert "chatsjabloon, maar de kaart zegt dat het niet wordt gebruikt" in dutch
+    assert "answers worse without its template" in english
+
+
 def test_a_run_without_a_profile_decides_nothing(record: Record) -> None:
     text = Page(to_html({**record, "profile": None}, language="nl")).text
     assert "Dit rapport beslist daarom niets." in text

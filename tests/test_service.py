@@ -560,6 +560,8 @@ def test_the_list_says_how_far_one_can_look(tmp_path: Path) -> None:
     assert "access logprobs of given text, licence" in lines["c"]
     assert "did you mean 'chat'?" in lines["d"]
     assert "access weights, licence Apache-2.0, verified yes" in lines["smollm2-135m-instruct"]
+    assert lines["bertje"].endswith("verified no, revision not pinned")
+    assert lines["qwen3-8b"].endswith("verified no")
 
 
 def test_a_torn_character_is_kept_as_one_that_can_be_written(serve: Serve, tmp_path: Path) -> None:

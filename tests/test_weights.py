@@ -289,6 +289,19 @@ def test_a_repository_of_pickles_is_refused(cache_folder: Path) -> None:
         locate(HUB, HERE)
 
 
+@pytest.mark.parametrize("find", [locate, fetch])
+def test_a_card_without_a_revision_tells_of_a_model_and_cannot_be_run(
+    find: Callable[..., LocalWeights], cache_folder: Path
+) -> None:
+    with pytest.raises(ContentError) as caught:
+        find(HubWeights(source="hub", id="lab/tiny"), HERE)
+    assert str(caught.value) == (
+        "lab/tiny: revision: is not known here; find the commit on the hub under Files, History "
+        "and write it in a copy of this card"
+    )
+    assert not cache_folder.exists()
+
+
 def test_offline_the_hub_says_how_to_do_without(cache_folder: Path) -> None:
     """The tests run with HF_HUB_OFFLINE=1: this is the library's own refusal."""
     with pytest.raises(RunError) as caught:

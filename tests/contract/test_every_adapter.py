@@ -294,6 +294,7 @@ CHANGED: Mapping[str, Any] = {
     "tokens_per_batch": 512,
     "batch_size": 3,
     "trust_remote_code": True,
+    "quantisation": "8bit",
     "labels": {"LABEL_0": "nee", "LABEL_1": "ja"},
 }
 ABOUT: Mapping[str, Any] = {
@@ -304,7 +305,7 @@ ABOUT: Mapping[str, Any] = {
     "notes": {"nl": "Let op.", "en": "Mind."},
 }
 # Where the candidate itself is: each adapter's own tests change these.
-WHO = {"adapter", "weights", "table", "endpoint", "route", "function"}
+WHO = {"adapter", "weights", "lora", "table", "endpoint", "route", "function"}
 
 
 def fingerprint(spec: CandidateSpec, folder: Path) -> str:

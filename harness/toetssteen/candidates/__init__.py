@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from toetssteen.catalog import Card
-from toetssteen.errors import CandidateError
+from toetssteen.errors import CandidateError, UsageError
 from toetssteen.records import Capability, Failure, Generate, Request, Response
 from toetssteen.registry import load
 from toetssteen.spec import CandidateSpec, beside
@@ -102,3 +102,17 @@ def load_adapter(card: Card) -> Adapter:
     ref = card.spec.adapter
     made = load("adapters", ref.name, file=beside(card.file, ref), where=f"{card.file}: adapter")
     return cast("Adapter", made())
+
+
+def base_card(card: Card) -> Card:
+    """Return the card of the base that a LoRA stands on, with all else as it was.
+
+    A second candidate: attacks on what a LoRA has learnt need to know what its base knew already.
+
+    Raises:
+        UsageError: the card has no LoRA, so it has no base.
+    """
+    if card.spec.lora is None:
+        raise UsageError(f"{card.file}: has no lora, and so no base to compare with")
+    base = {"lora": None, "title": f"{card.spec.title} (base)", "verified": False}
+    return Card(f"{card.name}-base", card.file, card.spec.model_copy(update=base))

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 from toetssteen import cache
 from toetssteen.candidates import Candidate
+from toetssteen.candidates.lora import check_lora
 from toetssteen.candidates.table_source import TableSource, find_table
 from toetssteen.candidates.weights import LocalWeights, locate
 from toetssteen.errors import ContentError
@@ -17,7 +19,10 @@ from toetssteen.records import Capability, Request, Response
 from toetssteen.spec import PACING, CandidateSpec, inside
 
 # What a language model reads of a card, and a table model does not.
-IDLE_FOR_TABLES = ("system_prompt", "sampling", "context_length", "engine", "attention", "compile")
+IDLE_FOR_TABLES = (
+    *("system_prompt", "sampling", "context_length", "engine", "attention", "compile"),
+    *("lora", "quantisation"),
+)
 
 
 class _FromWeights:
@@ -25,7 +30,8 @@ class _FromWeights:
 
     capabilities: ClassVar[frozenset[Capability]]
     opener: ClassVar[str]  # module:function
-    idle: ClassVar[tuple[str, ...]] = ("labels",)  # keys of a card that would change nothing
+    # Keys of a card that would change nothing.
+    idle: ClassVar[tuple[str, ...]] = ("labels", "lora", "quantisation")
 
     def __init__(self) -> None:
         """Begin with nothing found."""
@@ -40,10 +46,14 @@ class _FromWeights:
 
     def open(self, card: CandidateSpec, folder: Path) -> Candidate:
         """Load weights and tokenizer."""
-        module, _, name = self.opener.partition(":")
         weights = self._planned or _weights(card, folder)
-        candidate: Candidate = getattr(import_module(module), name)(card, weights)
+        candidate = self._load(card, folder, weights)
         return _Registered(candidate, weights.origin) if weights.origin else candidate
+
+    def _load(self, card: CandidateSpec, _folder: Path, weights: LocalWeights) -> Candidate:
+        module, _, name = self.opener.partition(":")
+        candidate: Candidate = getattr(import_module(module), name)(card, weights)
+        return candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,24 @@ class CausalAdapter(_FromWeights):
 
     capabilities = frozenset({Capability.LOGLIKELIHOOD, Capability.GENERATE})
     opener = "toetssteen.candidates.causal:open_causal"
+    idle = ("labels",)
+
+    def identify(self, card: CandidateSpec, folder: Path) -> str:
+        """Return the sha256 that the weights are known by, with the LoRA on them if there is one.
+
+        Raises:
+            ContentError: base or LoRA are not there or are not what the card says.
+        """
+        digest = super().identify(card, folder)
+        if (lora := _lora(card, folder)) is None:
+            return digest
+        return sha256(f"{digest} lora {lora.digest}".encode()).hexdigest()
+
+    def _load(self, card: CandidateSpec, folder: Path, weights: LocalWeights) -> Candidate:
+        """Merge the LoRA into the weights, if there is one."""
+        open_causal = import_module("toetssteen.candidates.causal").open_causal
+        candidate: Candidate = open_causal(card, weights, lora=_lora(card, folder))
+        return candidate
 
 
 class MaskedAdapter(_FromWeights):
@@ -78,7 +106,7 @@ class MaskedAdapter(_FromWeights):
 
     capabilities = frozenset({Capability.LOGLIKELIHOOD})
     opener = "toetssteen.candidates.masked:open_masked"
-    idle = ("labels", "sampling", "compile", "engine", "batch_size")
+    idle = ("labels", "sampling", "compile", "engine", "batch_size", "lora", "quantisation")
 
     def identify(self, card: CandidateSpec, folder: Path) -> str:
         """Return the sha256 that the weights are known by."""
@@ -91,7 +119,7 @@ class Seq2SeqAdapter(_FromWeights):
 
     capabilities = frozenset({Capability.LOGLIKELIHOOD, Capability.GENERATE})
     opener = "toetssteen.candidates.seq2seq:open_seq2seq"
-    idle = ("labels", "compile", "engine")
+    idle = ("labels", "compile", "engine", "lora", "quantisation")
 
 
 class ClassifierAdapter(_FromWeights):
@@ -99,7 +127,10 @@ class ClassifierAdapter(_FromWeights):
 
     capabilities = frozenset({Capability.CLASSIFY})
     opener = "toetssteen.candidates.classifier:open_classifier"
-    idle = ("chat_template", "system_prompt", "sampling", "compile", "engine")
+    idle = (
+        *("chat_template", "system_prompt", "sampling", "compile", "engine"),
+        *("lora", "quantisation"),
+    )
 
 
 class TabularAdapter:
@@ -228,7 +259,29 @@ def _refuse_idle(card: CandidateSpec, folder: Path, keys: Iterable[str]) -> None
 def _weights(card: CandidateSpec, folder: Path) -> LocalWeights:
     if card.weights is None:
         raise ContentError(folder, f"weights: is required for the adapter {card.adapter.name}")
+    if card.quantisation is not None:
+        _need("bitsandbytes", "bits", folder=folder, key="quantisation")
     return locate(card.weights, folder)
+
+
+def _lora(card: CandidateSpec, folder: Path) -> LocalWeights | None:
+    """Return where the LoRA is, if the card has one; what it asks for is read before it runs."""
+    if card.lora is None:
+        return None
+    _need("peft", "lora", folder=folder, key="lora")
+    found = locate(card.lora, folder)
+    check_lora(found)
+    return found
+
+
+def _need(package: str, extra: str, *, folder: Path, key: str) -> None:
+    """Say what to install where a package of an extra is not there."""
+    if find_spec(package) is None:
+        raise ContentError(
+            folder,
+            f"{key}: needs {package}, which is not installed here: "
+            f"pip install 'toetssteen[{extra}]'",
+        )
 
 
 def _endpoints() -> Any:  # noqa: ANN401 - a module

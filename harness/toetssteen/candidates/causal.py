@@ -6,6 +6,8 @@ one, `plain.py` the one that every model can carry, and the reference.
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from importlib import import_module
+from importlib.metadata import version
 from typing import Any, Protocol
 
 from transformers import AutoModelForCausalLM
@@ -26,6 +28,7 @@ from toetssteen.candidates.engines.speaking import (
     not_applied,
 )
 from toetssteen.candidates.loading import described, free_memory, load, parameters
+from toetssteen.candidates.lora import brings_a_tokenizer
 from toetssteen.candidates.weights import LocalWeights
 from toetssteen.errors import CandidateError
 from toetssteen.records import (
@@ -54,17 +57,23 @@ class Engine(Protocol):
         ...
 
 
-def open_causal(card: CandidateSpec, weights: LocalWeights) -> "Causal":
-    """Load weights and tokenizer as the card says.
+def open_causal(
+    card: CandidateSpec, weights: LocalWeights, *, lora: LocalWeights | None = None
+) -> "Causal":
+    """Load weights and tokenizer as the card says, and merge the LoRA into them.
 
     Raises:
-        CandidateError: they cannot be loaded, or the card asks for a chat template that the
-            tokenizer does not have.
+        CandidateError: they cannot be loaded, the LoRA does not fit, or the card asks for a chat
+            template that the tokenizer does not have.
     """
     folder = weights.folder
     if weights.gguf is not None:
         folder = gguf.as_safetensors(folder, weights.gguf, weights.digest)
     model, tokenizer = load(folder, card, AutoModelForCausalLM)
+    if lora is not None:
+        # Only here is peft needed, which not everybody has.
+        merging = import_module("toetssteen.candidates.merging")
+        model = merging.merge(model, lora.folder)
     if card.compile:
         model.get_decoder().compile(dynamic=True)
     if card.chat_template and not tokenizer.chat_template:
@@ -72,7 +81,7 @@ def open_causal(card: CandidateSpec, weights: LocalWeights) -> "Causal":
             f"{folder}: the card says chat_template: true, but the tokenizer has none; set it to "
             "false, or use the weights of the chat-tuned model"
         )
-    return Causal(model, tokenizer, card=card, digest=weights.digest)
+    return Causal(model, tokenizer, card=card, digest=weights.digest, lora=lora)
 
 
 class Causal:
@@ -85,12 +94,14 @@ class Causal:
         *,
         card: CandidateSpec,
         digest: str,
+        lora: LocalWeights | None = None,
     ) -> None:
         """Wrap a loaded model; use `open_causal` to load one from a card."""
         self._model = model
         self._tokenizer = tokenizer
         self._card = card
         self._digest = digest
+        self._lora = lora
         self._encoder = Encoder(tokenizer, card)
         self._ends = end_tokens(model, tokenizer)
         known = getattr(model.config, "max_position_embeddings", None)
@@ -126,9 +137,11 @@ class Causal:
             "batch_size": str(self._card.batch_size),
             "compiled": "yes" if self._card.compile else "no",
             "context_length": str(self._room),
-            "chat_template": "yes" if self._card.chat_template else "no",
+            "chat_template": self._template(),
             "chat_template_sha256": sha256(str(template).encode()).hexdigest(),
         }
+        if self._lora is not None:
+            said |= {"lora_sha256": self._lora.digest, "peft": version("peft")}
         if warnings := list(self._warnings()):
             said["warning"] = "; ".join(warnings)
         return said
@@ -184,9 +197,16 @@ class Causal:
     def _too_long(self, length: int) -> Failure:
         return Failure("too_long", f"needs {length} tokens, the context holds {self._room}")
 
+    def _template(self) -> str:
+        if self._card.chat_template:
+            return "yes"
+        return "unused" if self._tokenizer.chat_template else "no"
+
     def _warnings(self) -> Iterator[str]:
-        if self._tokenizer.chat_template and not self._card.chat_template:
+        if self._template() == "unused":
             yield "the tokenizer has a chat template, but the card says chat_template: false"
+        if self._lora is not None and brings_a_tokenizer(self._lora.folder):
+            yield "the LoRA brings a tokenizer of its own, which is not used: the base's is"
         yield from not_applied(self._model)
 
 
@@ -195,6 +215,11 @@ def _engine(
 ) -> tuple[Engine, str]:
     """Return the fastest engine that the card allows and the model can carry, and its name."""
     why = "as the card says"
+    if card.quantisation is not None:
+        # bitsandbytes rounds what is computed side by side together, and on some processors to
+        # half precision: a likelihood then moved by 0.1 nats with the company it was in.
+        alone = Plain(model, budget, rows=1, pad=tokenizer.pad_token_id or 0)
+        return alone, "plain (quantised: one row at a time)"
     if card.engine == "auto":
         try:
             packed = pack(model, budget, rows=card.batch_size, compiled=card.compile)
@@ -203,5 +228,5 @@ def _engine(
         else:
             return packed, "packed"
     plain = Plain(model, budget, rows=card.batch_size, pad=tokenizer.pad_token_id or 0)
-    alone = "" if plain.pads else "; rows of one length at a time"
-    return plain, f"plain ({why}{alone})"
+    lengths = "" if plain.pads else "; rows of one length at a time"
+    return plain, f"plain ({why}{lengths})"

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
 from toetssteen.candidates.engines.budget import Budget
@@ -43,13 +43,14 @@ def load(folder: Path, card: CandidateSpec, auto: Any) -> tuple[Model, Model]:  
             folder,
             output_loading_info=True,
             dtype=getattr(torch, card.dtype),
-            device_map="auto" if card.device == "auto" else None,
+            device_map=_places(card),
+            quantization_config=_quantisation(card),
             attn_implementation=card.attention,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=card.trust_remote_code,
         )
-        if card.device != "auto":
+        if card.device != "auto" and card.quantisation is None:
             model = model.to(card.device)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
         raise CandidateError(f"{folder}: {_in_words(error, card)}") from None
@@ -83,6 +84,32 @@ def _refuse_what_is_made_up(folder: Path, tokenizer: Model, missing: list[str]) 
         )
 
 
+def _places(card: CandidateSpec) -> str | dict[str, str] | None:
+    """Return where layers go while they are loaded; quantised ones cannot be moved afterwards."""
+    if card.device == "auto":
+        return "auto"
+    return {"": card.device} if card.quantisation is not None else None
+
+
+def _quantisation(card: CandidateSpec) -> Any:  # noqa: ANN401 - of transformers, or nothing
+    """Return how weights are made small while they are loaded.
+
+    Eight bits: LLM.int8, Dettmers et al., NeurIPS 2022. Four: NF4, Dettmers et al., QLoRA,
+    NeurIPS 2023, computed in the precision of the card.
+    """
+    match card.quantisation:
+        case "8bit":
+            return BitsAndBytesConfig(load_in_8bit=True)
+        case "4bit":
+            return BitsAndBytesConfig(
+                load_in_4bit=True,
+                bnb_4bit_quant_type="nf4",
+                bnb_4bit_compute_dtype=getattr(torch, card.dtype),
+            )
+        case None:
+            return None
+
+
 def described(
     model: Model, card: CandidateSpec, *, digest: str, parameters: int, budget: Budget
 ) -> dict[str, str]:
@@ -101,6 +128,7 @@ def described(
         "architecture": type(model).__name__,
         "parameters": str(parameters),
         "dtype": card.dtype,
+        "quantisation": _quantised(model, card),
         "device": str(model.device),
         "attention": str(model.config._attn_implementation),  # noqa: SLF001 - no public name
         "tokens_per_batch": str(budget.tokens),
@@ -127,9 +155,20 @@ def room(model: Model, tokenizer: Model, card: CandidateSpec) -> int:
     return min((limit for limit in limits if limit is not None and limit > 0), default=512)
 
 
+def _quantised(model: Model, card: CandidateSpec) -> str:
+    if card.quantisation is not None:
+        return f"{card.quantisation} by bitsandbytes {version('bitsandbytes')}"
+    made = getattr(model.config, "quantization_config", None)
+    if made is None:
+        return "none at loading"
+    method = made.get("quant_method") if isinstance(made, dict) else made.quant_method
+    return f"as the weights came: {getattr(method, 'value', method)}"
+
+
 def parameters(model: Model) -> int:
-    """Return how many numbers a model has."""
-    return sum(p.numel() for p in model.parameters())
+    """Return how many numbers a model has; four-bit weights lie two in a byte."""
+    number: int = model.num_parameters()
+    return number
 
 
 def free_memory() -> None:

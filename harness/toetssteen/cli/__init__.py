@@ -31,7 +31,7 @@ class Commands(click.Group):
             "toetssteen.cli.list_names",
             "What there is: suites, tasks, candidates, plugins.",
         ),
-        "check": ("toetssteen.cli.check", "Check YAML, items and controls; asks nothing."),
+        "check": ("toetssteen.cli.check", "Check YAML, items and controls, or two routes."),
         "plan": ("toetssteen.cli.plan", "Say what a run would ask, and what is answered."),
         "fetch": ("toetssteen.cli.fetch", "Bring weights and external items into the cache."),
         "run": ("toetssteen.cli.run", "Ask a candidate, mark, weigh, track and report."),

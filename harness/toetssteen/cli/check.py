@@ -1,4 +1,4 @@
-"""`toets check`: YAML, items and controls, without asking a model anything."""
+"""`toets check`: YAML, items and controls; and whether two routes answer alike."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,9 +10,11 @@ import numpy as np
 from toetssteen.candidates import load_adapter
 from toetssteen.candidates.adapters import application_file
 from toetssteen.catalog import Catalog, Task
-from toetssteen.cli import options
+from toetssteen.cli import equivalence, options
+from toetssteen.cli.list_names import unpinned
 from toetssteen.errors import NotFetchedError, ToetsError
 from toetssteen.run.controls import run_control
+from toetssteen.run.equivalence import TOLERANCE
 from toetssteen.run.plan import LoadedTask, load_task
 
 
@@ -20,13 +22,61 @@ from toetssteen.run.plan import LoadedTask, load_task
 @click.argument("names", nargs=-1)
 @options.path
 @options.mirror
-def command(names: tuple[str, ...], paths: tuple[Path, ...]) -> None:
+@click.option(
+    "--equivalence",
+    "candidates",
+    nargs=2,
+    metavar="A B",
+    help="Ask two candidates the same items (of `quick`, without names), and see if they agree.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help=f"With --equivalence: items a task, spread evenly; {equivalence.ITEMS} unless given.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    help="With --equivalence: nats of a log-likelihood, or difference of a probability, that "
+    f"still agree; {TOLERANCE:g} unless given. Texts and labels have to be equal.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --equivalence: write the record here; in a run folder as equivalence.json, "
+    "reports and `toets compare` read it.",
+)
+def command(
+    names: tuple[str, ...],
+    paths: tuple[Path, ...],
+    candidates: tuple[str, str] | None,
+    limit: int | None,
+    tolerance: float | None,
+    json_file: Path | None,
+) -> None:
     """Check the NAMED tasks and suites; without names, everything that `toets list` lists.
 
     Reads the YAML and the items, makes the plugins, and sees whether every control lands. Without
-    names, a task whose items come from others and were not fetched is named and is no fault.
+    names, a task whose items come from others and were not fetched is named and is no fault. Asks
+    a model nothing, except with --equivalence; then the exit code is 0 if the two agree and 1 if
+    they do not.
     """
     catalog = options.open_catalog(paths)
+    if candidates is not None:
+        found = equivalence.check(
+            catalog,
+            candidates,
+            names,
+            limit=limit or equivalence.ITEMS,
+            tolerance=TOLERANCE if tolerance is None else tolerance,
+        )
+        equivalence.show(found, options.open_console())
+        if json_file is not None:
+            equivalence.write(found, json_file)
+        raise click.exceptions.Exit(0 if found.agrees else 1)
+    if (limit, tolerance, json_file) != (None, None, None):
+        raise click.UsageError("--limit, --tolerance and --json belong to --equivalence")
     faults = 0
     for name, step in _steps(catalog, names):
         try:
@@ -110,4 +160,5 @@ def _card(catalog: Catalog, name: str) -> str:
         said += "; executes code from the checkpoint"
     if card.spec.trusted:
         said += "; executes code of the model, in a process of its own"
+    said += unpinned(card.spec)
     return said

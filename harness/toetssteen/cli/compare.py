@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -11,11 +11,22 @@ from rich.console import Console
 from rich.table import Table
 
 from toetssteen.cli import options
-from toetssteen.cli.folders import plan_of
+from toetssteen.cli.folders import kept_equivalence, plan_of, recorded
 from toetssteen.errors import RunError, UsageError
 from toetssteen.evidence.comparison import PairedDifference, compare
+from toetssteen.evidence.footing import Footing, Recorded, footing
+from toetssteen.records import Record
 from toetssteen.run.mark import Outcome, mark
 from toetssteen.run.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a run folder holds of a run."""
+
+    outcome: Outcome
+    candidate: Recorded
+    check: Record | None
 
 
 @click.command("compare")
@@ -32,16 +43,22 @@ def command(folders: tuple[Path, ...], json_file: Path | None) -> None:
     """Compare the runs in FOLDERS with the first of them, item by item.
 
     Runs whose questions differ (task version, items, prompt) are refused, naming the difference.
-    p-values are corrected by Holm over all differences shown.
+    p-values are corrected by Holm over all differences shown. Under the table stands what the
+    candidates do not have in common, as far as their runs recorded it.
     """
-    outcomes = [_outcome(folder) for folder in folders]
-    differences = compare(outcomes)
-    _show(differences, options.open_console())
+    kept = [_kept(folder) for folder in folders]
+    differences = compare([one.outcome for one in kept])
+    checks = [one.check for one in kept if one.check is not None]
+    footings = [footing(kept[0].candidate, one.candidate, checks) for one in kept[1:]]
+    console = options.open_console()
+    _show(differences, console)
+    for one in footings:
+        console.print(f"{one.says}.", markup=False, highlight=False)
     if json_file is not None:
-        _write(differences, json_file)
+        _write(differences, footings, json_file)
 
 
-def _outcome(folder: Path) -> Outcome:
+def _kept(folder: Path) -> _Kept:
     store = Store.reading(folder)
     plan, same = plan_of(store)
     if not same:
@@ -49,7 +66,8 @@ def _outcome(folder: Path) -> Outcome:
             f"{folder}: its tasks have changed since it was run; run it again, or `toets mark` it "
             "and compare the reports by eye"
         )
-    return mark(plan, store.answers)
+    outcome = mark(plan, store.answers)
+    return _Kept(outcome, recorded(plan, store), kept_equivalence(store))
 
 
 def _show(differences: Sequence[PairedDifference], console: Console) -> None:
@@ -79,8 +97,17 @@ def _cells(one: PairedDifference) -> tuple[str, ...]:
     return text, str(e.n), f"{one.p_adjusted:.3g}", one.says
 
 
-def _write(differences: Sequence[PairedDifference], file: Path) -> None:
-    rows = [{**asdict(one), "says": one.says} for one in differences]
+def _write(
+    differences: Sequence[PairedDifference], footings: Sequence[Footing], file: Path
+) -> None:
+    rows = [
+        {
+            **asdict(one),
+            "says": one.says,
+            "footing": "; ".join(f.says for f in footings if f.other == one.other),
+        }
+        for one in differences
+    ]
     try:
         file.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:

@@ -9,8 +9,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from toetssteen.cli.folders import kept_profile
+from toetssteen.cli.folders import kept_equivalence, kept_profile, recorded
 from toetssteen.evidence import weigh
+from toetssteen.evidence.footing import is_of_this
 from toetssteen.records import Record
 from toetssteen.report.html import to_html
 from toetssteen.report.results import to_record
@@ -42,7 +43,10 @@ def finish(plan: Plan, store: Store) -> Record:
     sessions = store.answers.sessions
     asked_on = datetime.fromisoformat(sessions[0].at).date() if sessions else None
     findings = weigh(outcome, None if profile is None else profile.spec, asked_on=asked_on)
-    record = to_record(outcome, findings, sessions=sessions, profile=profile)
+    check = kept_equivalence(store)
+    if check is not None and not is_of_this(check, recorded(plan, store)):
+        check = None
+    record = to_record(outcome, findings, sessions=sessions, profile=profile, equivalence=check)
     store.write_json(RESULTS, record)
     write_reports(record, store)
     return record

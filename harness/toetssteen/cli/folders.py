@@ -6,12 +6,15 @@ from pathlib import Path
 
 from toetssteen.catalog import Catalog
 from toetssteen.errors import ContentError
+from toetssteen.evidence.footing import Recorded
+from toetssteen.records import Record
 from toetssteen.report.results import RegisteredProfile
 from toetssteen.run.plan import Plan, make_plan
 from toetssteen.run.store import Store
 from toetssteen.spec import ProfileSpec, read
 
 PROFILE = "profile.yaml"
+EQUIVALENCE = "equivalence.json"
 
 
 def run_folder(runs: Path, names: Sequence[str], plan: Plan) -> Path:
@@ -82,3 +85,32 @@ def plan_of(store: Store) -> tuple[Plan, bool]:
         )
         raise ContentError(store.plan_file, said) from None
     return plan, same
+
+
+def recorded(plan: Plan, store: Store) -> Recorded:
+    """Return the candidate of a run as the run recorded it."""
+    known = plan.record()["candidate"]
+    sessions = store.answers.sessions
+    said = sessions[-1].candidate if sessions else {}
+    return Recorded(known["name"], known["identity"], known["card"], said)
+
+
+def kept_equivalence(store: Store) -> Record | None:
+    """Return the record of a check of equivalence that lies in a run folder, if one does.
+
+    Raises:
+        ContentError: it is not what `toets check --equivalence --json` writes.
+    """
+    file = store.folder / EQUIVALENCE
+    if not file.is_file():
+        return None
+    try:
+        record: Record = json.loads(file.read_text(encoding="utf-8"))
+        complete = len(record["routes"]) == 2 and {"agrees", "tolerance"} <= record.keys()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        complete = False
+    if not complete:
+        raise ContentError(
+            file, "is no record of `toets check --equivalence`; write it anew with --json"
+        )
+    return record

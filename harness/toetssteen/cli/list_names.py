@@ -10,6 +10,7 @@ from toetssteen.candidates.access import access
 from toetssteen.catalog import Catalog
 from toetssteen.cli import options
 from toetssteen.errors import ContentError, UsageError
+from toetssteen.spec import CandidateSpec, HubWeights
 
 PLUGINS: tuple[registry.Kind, ...] = ("adapters", "scorers", "metrics", "meters", "items")
 
@@ -76,8 +77,15 @@ def _reach(catalog: Catalog, name: str) -> str:
     verified = "yes" if spec.verified else "no"
     return (
         f"{spec.title}: adapter {spec.adapter.name}, access {access(spec, adapter)}, licence "
-        f"{spec.licence}, verified {verified}"
+        f"{spec.licence}, verified {verified}{unpinned(spec)}"
     )
+
+
+def unpinned(spec: CandidateSpec) -> str:
+    """Say of a card that it cannot be run as it is."""
+    weights = (spec.weights, spec.lora)
+    open_ended = any(isinstance(w, HubWeights) and w.revision is None for w in weights)
+    return ", revision not pinned" if open_ended else ""
 
 
 def _fault(error: UsageError) -> str:

@@ -131,6 +131,15 @@ def _notices(record: Record, started: date | None, words: Words) -> Iterator[str
         yield words.say("notice_half_precision", dtype=dtype)
     for name, said in record.get("changed_names", {}).items():
         yield words.say("notice_changed_names", name=name, said=words.listing(said))
+    # What an older record does not say was not there to be said.
+    if bits := record["candidate"].get("quantisation"):
+        yield words.say("notice_quantised", bits=bits.removesuffix("bit"))
+    if any(s["candidate"].get("chat_template") == "unused" for s in record["sessions"]):
+        yield words["notice_template_unused"]
+    check = record.get("equivalence")
+    if check is not None and not check["agrees"]:
+        one, other = (route["name"] for route in check["routes"])
+        yield words.say("notice_not_equivalent", one=one, other=other)
     missed = {
         (control["task"], control["control"])
         for task in record["tasks"]
@@ -190,6 +199,9 @@ def _run(record: Record, words: Words) -> Iterator[tuple[str, str]]:
     yield words["seed"], str(record["seed"])
     yield words["item_limit"], words["no_limit"] if limit is None else words.integer(limit)
     yield words["identity"], record["candidate"]["identity"]
+    if (check := record.get("equivalence")) is not None and check["agrees"]:
+        one, other = (route["name"] for route in check["routes"])
+        yield words["equivalence"], words.say("equivalent", one=one, other=other)
     if record["profile"] is not None:
         yield words["profile_sha256"], record["profile"]["sha256"]
     yield words["tool_version"], record["toetssteen"]

@@ -54,8 +54,17 @@ def to_record(
     *,
     sessions: Sequence[Session],
     profile: RegisteredProfile | None = None,
+    equivalence: Record | None = None,
 ) -> Record:
-    """Return the whole run as JSON-ready values; the same run gives the same record."""
+    """Return the whole run as JSON-ready values; the same run gives the same record.
+
+    Args:
+        outcome: the run, marked.
+        findings: what its numbers say of the criteria.
+        sessions: in which it was asked.
+        profile: that the criteria come from.
+        equivalence: record of a check in which its candidate was one of the two.
+    """
     plan = outcome.plan
     by_result: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
@@ -79,6 +88,7 @@ def to_record(
         "tasks": [_task(task, by_result) for task in outcome.tasks],
         "findings": [_finding(finding) for finding in findings],
         "requirements": _requirements(findings),
+        "equivalence": equivalence,
     }
 
 

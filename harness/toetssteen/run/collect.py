@@ -211,7 +211,7 @@ def _ask(
     if len(responses) != len(requests):
         raise ValueError(f"asked {len(requests)} requests, got {len(responses)} responses")
     answered = sum(response is not None for response in responses)
-    new = iter([None if response is None else _finite(response) for response in responses])
+    new = iter([None if response is None else finite(response) for response in responses])
     said = [next(new) if given is None else given for given in known]
     told = _Told(
         tuple(_answers(block, said)),
@@ -246,7 +246,7 @@ def _by_item(
         start = end
 
 
-def _finite(response: Response) -> Response:
+def finite(response: Response) -> Response:
     """Return the response, unless it holds a number that is none: overflow, or all ruled out."""
     match response:
         case Likelihood():

@@ -31,12 +31,13 @@ class PackageWeights(Spec):
 
 
 class HubWeights(Spec):
-    """Weights on the Hugging Face hub, pinned to a commit."""
+    """Weights on the Hugging Face hub, pinned to a commit before they can be run."""
 
     source: Literal["hub"]
     id: str
-    # A branch or tag moves; a result about "main" is a result about nobody knows what.
-    revision: str = Field(pattern=COMMIT)
+    # A branch or tag moves; a result about "main" is a result about nobody knows what. A card may
+    # leave it open: it then tells of a model, and cannot be run.
+    revision: str | None = Field(default=None, pattern=COMMIT)
     file: str | None = None  # one GGUF file of the repository
 
 
@@ -119,11 +120,13 @@ class CandidateSpec(Spec):
     title: str
     adapter: PluginRef
     weights: Weights | None = None
+    lora: Weights | None = None
     licence: str
     languages: tuple[str, ...] = ()
     verified: bool = False  # has this card been run by the project?
     notes: Text | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    quantisation: Literal["8bit", "4bit"] | None = None
     device: str = "cpu"
     chat_template: bool = False
     system_prompt: str | None = None
@@ -142,3 +145,14 @@ class CandidateSpec(Spec):
     endpoint: EndpointSpec | None = None
     route: RouteSpec | None = None
     function: FunctionSpec | None = None
+
+    @model_validator(mode="after")
+    def _what_stands_on_weights(self) -> "CandidateSpec":
+        for key in ("lora", "quantisation"):
+            if getattr(self, key) is not None and self.weights is None:
+                raise ValueError(f"{key}: needs weights to stand on")
+        if self.lora is not None and self.quantisation is not None:
+            raise ValueError(
+                "quantisation: cannot be joined with lora, which is merged into whole weights"
+            )
+        return self
