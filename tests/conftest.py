@@ -306,6 +306,7 @@ def make_classifier(
     tokenizer.save_pretrained(folder)
 
 
+@pytest.fixture
 def embedded() -> Path:
     """Return the folder of the embedded model, converted; for tests that have the time.
 

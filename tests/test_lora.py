@@ -273,7 +273,7 @@ def test_where_peft_is_not_installed_the_plan_says_what_to_install(
 
 def test_a_lora_where_there_can_be_none_is_refused(tiny_model: Path, lora: Path) -> None:
     masked = card(tiny_model, lora, adapter={"name": "masked"}, chat_template=False)
-    with pytest.raises(ContentError, match="lora: the adapter masked takes none"):
+    with pytest.raises(ContentError, match="lora: means nothing to the adapter masked"):
         MaskedAdapter().identify(masked, Path())
     with pytest.raises(ContentError, match="lora: needs weights to stand on"):
         card(tiny_model, lora, weights=None)

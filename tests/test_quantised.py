@@ -106,7 +106,7 @@ def test_what_cannot_be_quantised_is_refused() -> None:
     with pytest.raises(ContentError, match="quantisation: needs weights to stand on"):
         card(Path(), weights=None, quantisation="8bit")
     masked = card(Path(), adapter={"name": "masked"}, chat_template=False, quantisation="8bit")
-    with pytest.raises(ContentError, match="quantisation: the adapter masked takes none"):
+    with pytest.raises(ContentError, match="quantisation: means nothing to the adapter masked"):
         MaskedAdapter().identify(masked, Path())
     with pytest.raises(ContentError, match="quantisation: cannot be joined with lora"):
         card(Path(), lora={"source": "path", "path": "."}, quantisation="4bit")

@@ -321,6 +321,8 @@ def test_every_key_of_a_card_is_known_to_change_an_answer_or_not() -> None:
 def test_the_fingerprint_changes_with_what_can_change_an_answer(
     key: str, tiny_model: Path, tmp_path: Path
 ) -> None:
+    if key == "quantisation":
+        pytest.importorskip("bitsandbytes")
     weights = {"weights": {"source": "path", "path": str(tiny_model)}}
     # Labels are those of a classifier; to other adapters they mean nothing and are refused.
     kind = Kind("classifier" if key == "labels" else "causal", weights, tmp_path)

@@ -2,7 +2,7 @@
 
 The weights behind an address, in a GGUF file and in a folder have three digests or none; that they
 are the same can only be seen in what they answer. What agreeing means is said beforehand, in a
-tolerance, and whatever was not answered by one of the two is no agreement (ADR 0014).
+tolerance, and whatever was not answered by one of the two is no agreement (ADR 0012).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
