@@ -603,9 +603,9 @@ scorer:
     positive: onrechtmatig
     row: [{", ".join(FEATURES)}]
 metrics:
-  - {{name: rate, id: accuracy}}
-  - {{name: rate, id: selected, args: {{part: selected, better: near_zero}}}}
-  - {{name: largest_gap, id: parity, args: {{group: herkomst, part: selected}}}}
+  - {{name: label_rate, id: accuracy, args: {{measure: accuracy}}}}
+  - {{name: label_rate, id: selected, args: {{measure: selection_rate}}}}
+  - {{name: label_gap, id: parity, args: {{measure: selection_rate, group: herkomst}}}}
 groups: [herkomst, geslacht]
 """
 
