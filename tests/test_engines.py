@@ -140,7 +140,7 @@ class Loop:
 
 def opened(model: Any, tokens: int = 200, rows: int = 4, engine: str = "auto") -> tuple[Any, str]:
     """Open an engine as a candidate does; with its name."""
-    card: Any = SimpleNamespace(engine=engine, batch_size=rows, compile=False)
+    card: Any = SimpleNamespace(engine=engine, batch_size=rows, compile=False, quantisation=None)
     tokenizer = SimpleNamespace(pad_token_id=END)
     return causal._engine(model, tokenizer, card, Budget(tokens))
 
