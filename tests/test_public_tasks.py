@@ -173,6 +173,7 @@ def test_hateful_texts_are_in_no_suite_and_shown_in_no_report() -> None:
     assert CATALOG.task("bias/hatecheck_nl").spec.show_examples is False
 
 
+@pytest.mark.slow
 def test_checking_everything_passes_without_a_mirror_and_names_what_is_absent(
     cache_folder: Path,
 ) -> None:

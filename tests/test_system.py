@@ -620,11 +620,11 @@ def test_check_says_which_file_is_executed_and_list_that_only_words_come_out(
         "title: Balie\nadapter: {name: system}\nlicence: eigen\n"
         "function: {file: app.py, name: answer}\n"
     )
-    checked = CliRunner().invoke(main, ["check", "--path", str(tmp_path / "lab")])
+    checked = CliRunner().invoke(main, ["check", "balie", "--path", str(tmp_path / "lab")])
     assert f"balie: system card; executes {models / 'app.py'}" in checked.output
     listed = CliRunner().invoke(main, ["list", "--candidates", "--path", str(tmp_path / "lab")])
     assert "adapter system, access text, licence eigen" in listed.output
     (models / "app.py").unlink()
-    missing = CliRunner().invoke(main, ["check", "--path", str(tmp_path / "lab")])
+    missing = CliRunner().invoke(main, ["check", "balie", "--path", str(tmp_path / "lab")])
     assert missing.exit_code == 2
     assert "no such file; it should define answer" in missing.output

@@ -610,6 +610,7 @@ groups: [herkomst, geslacht]
 """
 
 
+@pytest.mark.slow
 def test_a_registered_model_is_tested_end_to_end_by_alias(
     in_mlflow: Registry,
     trained: Mapping[str, Any],

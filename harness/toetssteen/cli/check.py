@@ -55,7 +55,7 @@ def command(
     tolerance: float | None,
     json_file: Path | None,
 ) -> None:
-    """Check the NAMED tasks and suites; without names, everything that `toets list` lists.
+    """Check the NAMED tasks, suites and candidates; without names, all that `toets list` lists.
 
     Reads the YAML and the items, makes the plugins, and sees whether every control lands. Without
     names, a task whose items come from others and were not fetched is named and is no fault. Asks
@@ -95,18 +95,17 @@ def command(
 
 
 def _steps(catalog: Catalog, names: tuple[str, ...]) -> Iterator[tuple[str, Callable[[], str]]]:
-    wanted = names or (*catalog.suite_files, *catalog.task_files)
-    for name in wanted:
+    everything = (*catalog.suite_files, *catalog.task_files, *catalog.candidate_files)
+    for name in names or everything:
         if name in catalog.suite_files:
             yield name, partial(_suite, catalog, name)
-            if names:
-                for task in catalog.tasks([name]):
-                    yield task.name, partial(_task, catalog, task.name)
+            # Without names, its tasks come by themselves.
+            for task in catalog.tasks([name]) if names else ():
+                yield task.name, partial(_task, catalog, task.name)
+        elif name in catalog.candidate_files and name not in catalog.task_files:
+            yield name, partial(_card, catalog, name)
         else:
             yield name, partial(_task, catalog, name)
-    if not names:
-        for name in catalog.candidate_files:
-            yield name, partial(_card, catalog, name)
 
 
 def _suite(catalog: Catalog, name: str) -> str:
