@@ -103,28 +103,6 @@ def test_the_folder_holds_weights_and_tokenizer_and_nothing_else(mlflow_uri: Reg
     ]
 
 
-@pytest.mark.slow
-def test_a_text_classifier_is_laid_out_too(mlflow_uri: Registry, tiny_model: Path) -> None:
-    """Weights and tokenizer as transformers reads them; the head is among the weights."""
-    from transformers import (
-        AutoModelForSequenceClassification,
-        AutoTokenizer,
-        LlamaConfig,
-        LlamaForSequenceClassification,
-    )
-
-    config = LlamaConfig.from_pretrained(tiny_model, num_labels=2, id2label={0: "nee", 1: "ja"})
-    made = LlamaForSequenceClassification(config)
-    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    components = {"model": made, "tokenizer": tokenizer}
-    mlflow_uri.log("transformers", components, "keurder", task="text-classification")
-    folder = locate(of("models:/keurder/1"), HERE).folder
-    read = AutoModelForSequenceClassification.from_pretrained(folder)
-    assert read.config.id2label == {0: "nee", 1: "ja"}
-    assert (read.score.weight == made.score.weight).all()
-    assert AutoTokenizer.from_pretrained(folder)("Ja")["input_ids"] == tokenizer("Ja")["input_ids"]
-
-
 def test_a_digest_on_the_card_is_held_to(mlflow_uri: Registry) -> None:
     assert mlflow_uri.folder.is_dir()
     digest = locate(of("models:/llama/1"), HERE).digest
@@ -356,3 +334,60 @@ def test_an_alias_that_moved_starts_a_new_run_and_the_old_one_is_still_marked(
     monkeypatch.setenv("TOETS_CACHE", str(lab / "another cache"))
     invoke("mark", str(first))
     assert json.loads((first / "results.json").read_text())["tasks"] == before
+
+
+# --- a text classifier ------------------------------------------------------------------------
+
+TASK = """\
+version: 1
+title: {nl: Bezwaren, en: Objections}
+licence: EUPL-1.2
+source: test
+items: {name: jsonl, args: {file: brieven.jsonl}}
+scorer: {name: label, args: {labels: [nee, ja], truth: bezwaar, positive: ja, text: text}}
+metrics:
+  - {name: label_rate, id: accuracy, args: {measure: accuracy}}
+  - {name: label_rate, id: recall, args: {measure: true_positive_rate}}
+"""
+
+
+def test_a_text_classifier_of_the_registry_is_tested_end_to_end(
+    lab: Path, mlflow_uri: Registry, tiny_classifier: Path
+) -> None:
+    """Logged and registered as its maker would, asked by alias, its labels renamed on the card."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    components = {
+        "model": AutoModelForSequenceClassification.from_pretrained(tiny_classifier),
+        "tokenizer": AutoTokenizer.from_pretrained(tiny_classifier),
+    }
+    mlflow_uri.log("transformers", components, "keurder", task="text-classification")
+    mlflow_uri.alias("keurder", "kampioen", 1)
+    about = "title: Keurder\nlicence: EUPL-1.2\nadapter: {name: classifier}\n"
+    labels = "labels: {LABEL_0: nee, LABEL_1: ja}\n"
+    for name, source in (
+        ("alias", "{source: mlflow, uri: 'models:/keurder@kampioen'}"),
+        ("map", f"{{source: path, path: '{tiny_classifier}'}}"),
+    ):
+        (lab / "models" / f"{name}.yaml").write_text(f"{about}{labels}weights: {source}\n")
+    letters = {
+        "Ik maak bezwaar tegen de boete.": "ja",
+        "Ik ben het niet eens met uw besluit.": "ja",
+        "Wanneer is het loket open?": "nee",
+        "Dank voor de snelle hulp aan het loket.": "nee",
+    }
+    (lab / "suites" / "lab" / "brieven.yaml").write_text(TASK)
+    rows = [
+        json.dumps({"id": str(number), "text": text, "bezwaar": truth})
+        for number, (text, truth) in enumerate(list(letters.items()) * 6)
+    ]
+    (lab / "suites" / "lab" / "brieven.jsonl").write_text("\n".join(rows))
+    for name in ("alias", "map"):
+        invoke("run", "lab/brieven", "--path", ".", "-c", name, "--no-tracking")
+    found = [json.loads(file.read_text()) for file in sorted(lab.glob("runs/*/results.json"))]
+    estimates = [[r["estimate"] for r in record["tasks"][0]["results"]] for record in found]
+    assert estimates[0] == estimates[1]
+    accuracy = estimates[0][0]
+    assert accuracy["n"] == 24
+    assert accuracy["value"] is not None, accuracy["reason"]
+    assert found[0]["sessions"][0]["candidate"]["mlflow_version"] == "1"
