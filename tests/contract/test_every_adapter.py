@@ -275,7 +275,6 @@ def test_what_answered_is_described_in_words(kind: Kind) -> None:
 # Another value for every key of a card. None: it says something about the candidate, or of how it
 # is paced, and changes no answer.
 CHANGED: Mapping[str, Any] = {
-    "trusted": True,
     "title": None,
     "licence": None,
     "languages": None,
@@ -305,7 +304,7 @@ ABOUT: Mapping[str, Any] = {
     "notes": {"nl": "Let op.", "en": "Mind."},
 }
 # Where the candidate itself is: each adapter's own tests change these.
-WHO = {"adapter", "weights", "lora", "table", "endpoint", "route", "function"}
+WHO = {"adapter", "weights", "lora", "trusted", "table", "endpoint", "route", "function"}
 
 
 def fingerprint(spec: CandidateSpec, folder: Path) -> str:

@@ -13,7 +13,7 @@ from fairlearn.metrics import (
 )
 from sklearn.metrics import accuracy_score, precision_score
 
-from toetssteen.errors import ArgumentError
+from toetssteen.errors import ArgumentError, ContentError
 from toetssteen.metrics.fairness import LabelContrast, LabelGap, LabelRate, Measure
 from toetssteen.records import Answered, Estimate, Item, Marked, Score, Status
 from toetssteen.statistics.strata import Side, mantel_haenszel
@@ -167,6 +167,8 @@ def test_of_picked_cases_only_what_holds_among_them_is_said() -> None:
     precision = rate("positive_predictive_value", scores)
     assert precision.value == pytest.approx(3 / 7)
     assert "picked cases only" in precision.flags
+    between = LabelContrast("positive_predictive_value", "groep", "A", "B")
+    assert "picked cases only" in between(Marked(tuple(scores)), rng=RNG).flags
     missed = rate("true_positive_rate", scores)
     assert (missed.value, missed.status) == (None, Status.NOT_MEASURABLE)
     assert "picked cases only" in missed.reason
@@ -256,6 +258,33 @@ def test_the_interval_within_strata_holds_its_level() -> None:
             interval = mantel_haenszel(*sides).interval
             held += interval.low <= 0.1 <= interval.high
         assert 0.93 <= held / 2000 <= 0.97
+
+
+def test_two_strata_of_unequal_size_by_hand() -> None:
+    """7/10 beside 4/10, and 3/20 beside 5/30: D = (5 x .3 - 12 x 1/60) / 17 = .0764706.
+
+    P: -.75 + .92 = .17; Q: 1.35 + 1.60 = 2.95; variance (.0764706 x .17 + 2.95) / 289 = .0102526.
+    """
+    first = Side([1.0] * 7 + [0.0] * 3 + [1.0] * 3 + [0.0] * 17, ["n"] * 10 + ["z"] * 20)
+    second = Side([1.0] * 4 + [0.0] * 6 + [1.0] * 5 + [0.0] * 25, ["n"] * 10 + ["z"] * 30)
+    found = mantel_haenszel(first, second)
+    assert found.interval.value == pytest.approx(1.3 / 17)
+    assert found.interval.low == pytest.approx(-0.1219858, abs=1e-6)
+    assert found.interval.high == pytest.approx(0.2749269, abs=1e-6)
+    assert found.p_value == pytest.approx(0.448989, abs=1e-6)
+    assert (found.n1, found.n0) == (30, 40)
+
+
+def test_nothing_that_varies_is_no_certainty() -> None:
+    """0 of 20 beside 0 of 20: the textbook interval has no width, and would be believed."""
+    with pytest.raises(ValueError, match="no spread"):
+        mantel_haenszel(Side([0.0] * 20, ["w"] * 20), Side([0.0] * 20, ["w"] * 20))
+
+
+def test_a_column_that_is_not_there_is_named() -> None:
+    contrast = LabelContrast("selection_rate", "wijk", "A", "B")
+    with pytest.raises(ContentError, match="wijk: is no column under"):
+        contrast(Marked(tuple(sixteen(2))), rng=RNG)
 
 
 @pytest.mark.parametrize(

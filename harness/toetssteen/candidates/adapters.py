@@ -18,10 +18,18 @@ from toetssteen.errors import ContentError
 from toetssteen.records import Capability, Request, Response
 from toetssteen.spec import PACING, CandidateSpec, inside
 
+# Keys of a card that say nothing to others than the adapter they are for.
+FOR_OTHERS = ("table", "trusted", "endpoint", "route", "function")
+# What weights are loaded and asked with: nothing to who is asked elsewhere.
+FOR_WEIGHTS = (
+    *("weights", "lora", "dtype", "quantisation", "device", "context_length", "engine"),
+    *("attention", "compile", "threads", "tokens_per_batch", "batch_size", "trust_remote_code"),
+)
 # What a language model reads of a card, and a table model does not.
 IDLE_FOR_TABLES = (
     *("system_prompt", "sampling", "context_length", "engine", "attention", "compile"),
-    *("lora", "quantisation"),
+    *("lora", "quantisation", "dtype", "device", "tokens_per_batch", "batch_size"),
+    *("trust_remote_code", "endpoint", "route", "function"),
 )
 
 
@@ -40,7 +48,7 @@ class _FromWeights:
 
     def identify(self, card: CandidateSpec, folder: Path) -> str:
         """Return the sha256 that the weights are known by."""
-        _refuse_idle(card, folder, self.idle)
+        _refuse_idle(card, folder, (*self.idle, *FOR_OTHERS))
         self._planned = _weights(card, folder)
         return self._planned.digest
 
@@ -239,6 +247,7 @@ def _refuse_what_an_application_decides(card: CandidateSpec, folder: Path) -> No
     for name in ("system_prompt", "sampling"):
         if getattr(card, name) is not None:
             raise ContentError(folder, f"{name}: is decided by the application itself")
+    _refuse_idle(card, folder, ("labels", "table", "trusted", "endpoint", *FOR_WEIGHTS))
     _refuse_template(card, folder, "is for weights; an application applies its own")
 
 
@@ -291,7 +300,7 @@ def _endpoints() -> Any:  # noqa: ANN401 - a module
 def _identify_endpoint(card: CandidateSpec, folder: Path) -> str:
     if card.endpoint is None:
         raise ContentError(folder, f"endpoint: is required for the adapter {card.adapter.name}")
-    _refuse_idle(card, folder, ("labels",))
+    _refuse_idle(card, folder, ("labels", "table", "trusted", "route", "function", *FOR_WEIGHTS))
     _refuse_template(card, folder, "is for weights; a service applies its own, or none")
     if card.adapter.name == "completions" and card.endpoint.limit_key != "max_tokens":
         raise ContentError(folder, "endpoint.limit_key: completions know max_tokens only")

@@ -25,10 +25,11 @@ def command(names: tuple[str, ...], candidate_name: str | None, paths: tuple[Pat
         _items(catalog, task.name)
     if candidate_name is not None:
         card = catalog.candidate(candidate_name)
-        if card.spec.weights is None:
+        wanted = [w for w in (card.spec.weights, card.spec.lora) if w is not None]
+        if not wanted:
             click.echo(f"{card.name}: has no weights to fetch")
-        else:
-            found = fetch(card.spec.weights, card.file.parent)
+        for weights in wanted:
+            found = fetch(weights, card.file.parent)
             click.echo(f"{card.name}: {found.folder} sha256 {found.digest[:12]}…")
 
 

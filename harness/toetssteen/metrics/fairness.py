@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
-from toetssteen.errors import ArgumentError
+from toetssteen.errors import ArgumentError, ContentError
 from toetssteen.metrics import Rng, degenerate
 from toetssteen.metrics.averages import Mean, Rate, clusters_of
 from toetssteen.metrics.groups import gap_between
@@ -126,10 +126,6 @@ class LabelRate:
         """Which way is better for the person concerned."""
         return MEASURES[self.measure].better
 
-    def of(self, score: Score) -> float | None:
-        """Return the value of one case; None where it does not belong or is not known."""
-        return _value(score, self.measure)
-
     def __call__(self, marked: Marked, *, rng: Rng) -> Estimate:
         """Estimate the measure."""
         whole = (*marked.scores, *marked.others)
@@ -157,7 +153,7 @@ class LabelContrast:
     Args:
         measure: see `label_rate`.
         group: the task's group column.
-        of: the group.
+        of_group: the group.
         reference: the group it is held beside.
         within: the group column whose strata are compared inside.
     """
@@ -186,6 +182,7 @@ class LabelContrast:
         scores = marked.scores
         if (no_number := _no_number(scores, scores, self.measure)) is not None:
             return no_number
+        _check_columns(scores, self.group, self.within)
         sides = {
             name: [s for s in _kept(scores, self.measure) if s.groups.get(self.group) == name]
             for name in (self.of_group, self.reference)
@@ -202,12 +199,15 @@ class LabelContrast:
                     n=n,
                     unscored=unscored,
                 )
-        return self._contrast(*valued.values(), n=n, unscored=unscored)
+        estimate = self._contrast(*valued.values(), n=n, unscored=unscored)
+        return replace(estimate, flags=_flags(scores, self.measure))
 
     def _contrast(
         self, ones: Sequence[Score], others: Sequence[Score], *, n: int, unscored: int
     ) -> Estimate:
         both = [*ones, *others]
+        low, high = BOUNDS.get(self.measure, (0.0, 1.0))
+        widest = high - low
         ways = clusters_of(both)
         if not ways and self.measure in BOUNDS:
             ways = [[score.item for score in both]]  # every case by itself: Welch
@@ -217,15 +217,14 @@ class LabelContrast:
             return Estimate.none(Status.NOT_RESOLVABLE, str(error), n=n, unscored=unscored)
         return Estimate(
             value=interval.value,
-            low=max(-1.0, interval.low),
-            high=min(1.0, interval.high),
+            low=max(-widest, interval.low),
+            high=min(widest, interval.high),
             n=n,
             unscored=unscored,
             method=interval.method,
             status=Status.MEASURED,
             p_value=p_value,
             clusters=min((len(set(way)) for way in ways), default=None),
-            flags=_flags(both, self.measure),
         )
 
     def _compared(
@@ -235,7 +234,13 @@ class LabelContrast:
         first, second = _numbers(ones), _numbers(others)
         if self.within is not None:
             strata = [[score.groups[self.within] for score in side] for side in (ones, others)]
+            if ways:
+                raise ValueError("cases in clusters are not compared within strata")
             pooled = mantel_haenszel(Side(first, strata[0]), Side(second, strata[1]))
+            if cell(min(pooled.n1, pooled.n0)) is Cell.SUPPRESSED:
+                raise ValueError(
+                    f"fewer than {SUPPRESSED_BELOW} cases of a group lie in strata that both have"
+                )
             return pooled.interval, pooled.p_value
         if ways:
             cut = len(first)
@@ -244,6 +249,10 @@ class LabelContrast:
                 for values, part in ((first, slice(cut)), (second, slice(cut, None)))
             ]
             shown = difference(*samples)
+            if shown.without_spread(1.0):
+                raise ValueError(
+                    "nothing varies between the clusters: there is no spread to go by"
+                )
             return shown.interval(), shown.p_value()
         counts = (round(sum(first)), len(first), round(sum(second)), len(second))
         return newcombe(*counts), unpaired_p(*counts)
@@ -268,6 +277,7 @@ class LabelGap:
         scores = marked.scores
         if (no_number := _no_number(scores, scores, self.measure)) is not None:
             return no_number
+        _check_columns(scores, self.group)
         kept = _kept(scores, self.measure)
         valued = [(score, score.value) for score in kept if score.value is not None]
         missing = len(kept) - len(valued)
@@ -285,10 +295,12 @@ def _no_number(
     That a candidate always decides the same is seen over all cases, not inside one group: a group
     of which nobody is selected is a finding.
     """
-    if (constant := degenerate(whole)) is not None:
-        return constant
     n = sum(score.value is not None for score in scores)
     unscored = len(scores) - n
+    if not n:
+        return degenerate(scores)
+    if (constant := degenerate(whole)) is not None:
+        return replace(constant, n=n, unscored=unscored)
     if not any(_known(score.parts, measure) for score in whole if score.value is not None):
         picked = any("positive_if_picked" in score.parts for score in whole)
         reason = (
@@ -302,6 +314,17 @@ def _no_number(
         reason = f"there are no {MEASURES[measure].among} here; the measure is not defined"
         return Estimate.none(Status.NOT_RESOLVABLE, reason, n=0, unscored=unscored)
     return None
+
+
+def _check_columns(scores: Sequence[Score], *columns: str | None) -> None:
+    """Refuse a column by which the task does not report.
+
+    Raises:
+        ContentError: says which.
+    """
+    for column in columns:
+        if column is not None and column not in scores[0].groups:
+            raise ContentError(f"metrics.args: {column}", "is no column under `groups`")
 
 
 def _kept(scores: Sequence[Score], measure: Measure) -> list[Score]:

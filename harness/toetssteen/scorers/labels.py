@@ -36,7 +36,7 @@ class LabelScorer:
         known_of: whose true label is known: of everyone, of a random sample, or of cases that
             somebody picked (such as those that were investigated). Else the field is empty.
         text: the item's field that holds the text; for a text classifier.
-        columns: the item's fields that make the row; for a table model.
+        row: the item's fields that make the row; for a table model.
     """
 
     labels: tuple[str, ...]

@@ -120,7 +120,7 @@ class CandidateSpec(Spec):
     title: str
     adapter: PluginRef
     weights: Weights | None = None
-    lora: Weights | None = None
+    lora: Annotated[HubWeights | PathWeights, Field(discriminator="source")] | None = None
     licence: str
     languages: tuple[str, ...] = ()
     verified: bool = False  # has this card been run by the project?

@@ -25,6 +25,8 @@ class Stratified:
     interval: Interval
     p_value: float
     strata: int  # in which both groups occur; the others say nothing
+    n1: int  # cases of the first group in those strata
+    n0: int  # and of the second
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ def mantel_haenszel(first: Side, second: Side, *, level: float = 0.95) -> Strati
     22:719-748.
 
     Raises:
-        ValueError: a value that is neither 0 nor 1, or no stratum in which both groups occur.
+        ValueError: a value that is neither 0 nor 1, no stratum in which both groups occur, or
+            nothing that varies within the strata: an interval of no width would claim certainty.
     """
     tables = _tables(first, second)
     if not tables:
@@ -65,10 +68,13 @@ def mantel_haenszel(first: Side, second: Side, *, level: float = 0.95) -> Strati
         / whole
     )
     variance = fsum(value * _p(table) + _q(table) for table in tables) / whole**2
-    half = -float(ndtri((1 - level) / 2)) * sqrt(max(0.0, variance))
+    if variance <= 0:
+        raise ValueError("nothing varies within the strata: there is no spread to go by")
+    half = -float(ndtri((1 - level) / 2)) * sqrt(variance)
     method = f"mantel-haenszel ({len(tables)} strata)"
     interval = Interval(value, max(-1.0, value - half), min(1.0, value + half), method)
-    return Stratified(interval, _test(tables), len(tables))
+    n1, n0 = sum(table.n1 for table in tables), sum(table.n0 for table in tables)
+    return Stratified(interval, _test(tables), len(tables), n1, n0)
 
 
 def _tables(first: Side, second: Side) -> list[_Table]:
