@@ -534,7 +534,7 @@ def test_a_leaning_subject_says_the_label_it_leans_to() -> None:
 
 
 def test_a_leaning_subject_gives_no_labels() -> None:
-    with pytest.raises(TypeError, match="gives no labels"):
+    with pytest.raises(ContentError, match="leaning: gives no labels"):
         Leaning()(ITEM, [Classify({"text": "…"})])
 
 

@@ -569,3 +569,14 @@ def test_energy_of_a_candidate_that_answered_nothing_says_nothing() -> None:
 def test_energy_of_nothing_asked_is_not_run() -> None:
     assert energy(n=8).status is Status.NOT_RUN
     assert energy(block(0, 4, reading(180.0)), n=0).status is Status.NOT_RUN
+
+
+def test_who_does_not_count_need_not_have_the_part() -> None:
+    """A scorer may give a part only where it applies; `among` says where that is."""
+    counting = [
+        replace(score, groups={"soort": "ja"}) for score in scored(1.0, 0.0, 1.0, 0.0, named=1.0)
+    ]
+    others = [replace(score, groups={"soort": "nee"}) for score in scored(1.0, 0.0)]
+    rate = Rate(part="named", among={"soort": "ja"})
+    found = rate(Marked((*counting, *others)), rng=np.random.default_rng(1))
+    assert (found.value, found.n) == (1.0, 4)

@@ -662,6 +662,7 @@ def test_a_label_that_the_task_does_not_know_is_unscored() -> None:
     score = LABELS.score(row(), [Classification("LABEL_1", {"LABEL_1": 1.0})])
     assert (score.value, score.answered) == (None, Answered.OFF_FORMAT)
     assert "LABEL_1" in score.why_unscored
+    assert score.parts == {"positive": 1.0}  # what is known of the case itself
 
 
 def test_a_truth_that_is_no_label_is_said_before_anything_is_asked() -> None:

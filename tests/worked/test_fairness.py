@@ -183,6 +183,22 @@ def test_an_invalid_prediction_is_counted_and_bounded() -> None:
     assert (found.if_worst, found.if_best) == (pytest.approx(8 / 17), pytest.approx(7 / 17))
 
 
+def test_an_invalid_prediction_counts_only_where_it_could_have_belonged() -> None:
+    """Of sixteen cases 5 are truly positive, 3 of them found; one more, without an answer, is not.
+
+    It widens the false positive rate (4 of 11, and 12 with it) and leaves the true one (3 of 5).
+    """
+    item = Item("stuk", {}, groups={"groep": "A"})
+    truth = {"positive": 0.0}
+    failed = Score.unscored(item, Answered.FAILED, "no answer", parts=truth)
+    scores = [*sixteen(), failed]
+    found = rate("true_positive_rate", scores)
+    assert (found.value, found.unscored, found.if_worst) == (pytest.approx(3 / 5), 0, None)
+    alarms = rate("false_positive_rate", scores)
+    assert (alarms.value, alarms.unscored) == (pytest.approx(4 / 11), 1)
+    assert (alarms.if_worst, alarms.if_best) == (pytest.approx(5 / 12), pytest.approx(4 / 12))
+
+
 def test_a_small_group_is_not_compared() -> None:
     found = LabelContrast("selection_rate", "groep", "A", "B")(Marked(tuple(sixteen())), rng=RNG)
     assert (found.value, found.status) == (None, Status.NOT_RESOLVABLE)

@@ -203,8 +203,8 @@ def _on_part(marked: Marked, part: str | None) -> Marked:
         why = "" if value is not None else score.why_unscored
         return replace(score, value=value, why_unscored=why)
 
-    scores, others = (tuple(map(of, some)) for some in (marked.scores, marked.others))
-    return replace(marked, scores=scores, others=others)
+    # The others stay as they are: what does not count need not have the part.
+    return replace(marked, scores=tuple(map(of, marked.scores)))
 
 
 def _values(scores: Sequence[Score]) -> list[float]:

@@ -44,6 +44,8 @@ class _Of:
     belongs: Callable[[float, Parts], bool] = lambda _selected, _parts: True
     needs: tuple[str, ...] = ()
     better: Better = "near_zero"
+    # Of a case without a decision: could it have belonged, by what is known of the case itself?
+    could: Callable[[Parts], bool] = lambda _parts: True
 
 
 def _positive(parts: Parts) -> float:
@@ -53,7 +55,11 @@ def _positive(parts: Parts) -> float:
 MEASURES: Mapping[Measure, _Of] = {
     "selection_rate": _Of(lambda selected, _: selected, "cases"),
     "accuracy": _Of(
-        lambda _, p: p["correct"], "cases with a known label", needs=("correct",), better="higher"
+        lambda _, p: p["correct"],
+        "cases with a known label",
+        needs=("correct",),
+        better="higher",
+        could=lambda p: "positive" in p,
     ),
     "true_positive_rate": _Of(
         lambda selected, _: selected,
@@ -61,6 +67,7 @@ MEASURES: Mapping[Measure, _Of] = {
         lambda _, p: p["positive"] == 1.0,
         ("positive",),
         "higher",
+        could=lambda p: p.get("positive") == 1.0,
     ),
     "false_positive_rate": _Of(
         lambda selected, _: selected,
@@ -68,6 +75,7 @@ MEASURES: Mapping[Measure, _Of] = {
         lambda _, p: p["positive"] == 0.0,
         ("positive",),
         "lower",
+        could=lambda p: p.get("positive") == 0.0,
     ),
     "positive_predictive_value": _Of(
         lambda _, p: _positive(p),
@@ -94,11 +102,13 @@ MEASURES: Mapping[Measure, _Of] = {
         lambda _, p: p["positive"] - p["probability"],
         "cases with a probability and a known label",
         needs=("positive", "probability"),
+        could=lambda p: "positive" in p,
     ),
     "brier": _Of(
         lambda _, p: (p["positive"] - p["probability"]) ** 2,
         "cases with a probability and a known label",
         needs=("positive", "probability"),
+        could=lambda p: "positive" in p,
         better="lower",
     ),
 }
@@ -328,14 +338,15 @@ def _check_columns(scores: Sequence[Score], *columns: str | None) -> None:
 
 
 def _kept(scores: Sequence[Score], measure: Measure) -> list[Score]:
-    """Return the cases that belong to a measure, worth what it counts; unscored ones stay.
+    """Return the cases that belong to a measure, worth what it counts; unscored ones too.
 
     `said` is gone: that all selected cases have the same decision is no sign of constancy.
     """
     kept = []
     for score in scores:
         value = _value(score, measure)
-        if value is not None or score.value is None:
+        missed = score.value is None and MEASURES[measure].could(score.parts)
+        if value is not None or missed:
             kept.append(replace(score, value=value, said="", parts={}))
     return kept
 

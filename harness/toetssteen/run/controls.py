@@ -120,7 +120,9 @@ class Leaning:
 
     def _answer(self, item: Item, request: Request, lean: float) -> Response:
         if isinstance(request, Classify):
-            raise TypeError("a leaning subject gives no labels")
+            raise ContentError(
+                "controls: subject leaning", "gives no labels; use field or constant"
+            )
         prompt = "".join(message.content for message in request.messages) + request.context
         planted = _planted(item, self.field, self.within, prompt)
         towards = self.always if item.text("favourable") == "yes" else -self.always

@@ -1,7 +1,7 @@
 """Which label does a classifier or a table model give to a text or row, and is it the true one?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from toetssteen.errors import ArgumentError, ContentError
@@ -85,8 +85,10 @@ class LabelScorer:
 
     def score(self, item: Item, responses: Sequence[Response]) -> Score:
         """Compare the decision with the truth."""
+        truth = self._true_label(item)
+        parts = self._of_the_truth(truth)
         if (failure := failed(item, responses)) is not None:
-            return failure
+            return replace(failure, parts=parts)
         (response,) = responses
         if not isinstance(response, Classification):
             raise TypeError(f"expected a classification, got {response.kind}")
@@ -96,20 +98,21 @@ class LabelScorer:
                 Answered.OFF_FORMAT,
                 f"the label {response.label!r} is none of the task's ({', '.join(self.labels)}); "
                 "a card can rename labels under `labels`",
+                parts=parts,
             )
-        parts = self._beside_the_truth(response.label, self._true_label(item))
+        if "positive" in parts:
+            parts["correct"] = float(response.label == truth)
         if self.positive in response.probabilities:
             parts["probability"] = response.probabilities[self.positive]
         selected = float(response.label == self.positive)
         return Score.of(item, selected, parts=parts, said=response.label)
 
-    def _beside_the_truth(self, label: str, truth: str | None) -> dict[str, float]:
+    def _of_the_truth(self, truth: str | None) -> dict[str, float]:
+        """Return what is known of the case itself, also where its answer cannot be scored."""
         if truth is None:
             return {}
-        positive = float(truth == self.positive)
-        if self.known_of == "picked":
-            return {"positive_if_picked": positive}
-        return {"positive": positive, "correct": float(label == truth)}
+        name = "positive_if_picked" if self.known_of == "picked" else "positive"
+        return {name: float(truth == self.positive)}
 
     def _true_label(self, item: Item) -> str | None:
         truth = item.fields[self.truth]
